@@ -1,0 +1,3 @@
+"""A cluster's systemctl: systemd supervises, etcd remembers, an elected engine places."""
+
+__version__ = "0.1.0"
