@@ -1,0 +1,224 @@
+"""All that is known of the cluster at one revision, with the sums that planners need.
+
+1. A :class:`World` changes only by :meth:`World.put` and :meth:`World.drop`, one record at a time,
+   in revision order; both cost the same however large the cluster is.
+2. Whoever plans reads it within one turn of the event loop and keeps nothing of it.
+3. ``used`` and ``ports`` are sums over assignments, so global units and units that are still
+   stopping count as long as the machine may hold them.
+4. A value that could not be read is in ``quarantined`` with the reason and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from fleetish.model import (
+    Assignment,
+    Document,
+    Leader,
+    Machine,
+    Overlay,
+    Placement,
+    Record,
+    Unit,
+    UnitState,
+)
+from fleetish.resources import NOTHING, Resources
+
+Ident = tuple[str, ...]
+"""A record's place: ``("units", name)``, ``("assigned", machine, name)`` and so on."""
+
+
+class Revision(NamedTuple):
+    """When a key was born and last written; both 0 for an absent key."""
+
+    create: int
+    mod: int
+
+
+ABSENT = Revision(0, 0)
+
+
+@dataclass(slots=True)
+class Touched:
+    """What changed since somebody looked last."""
+
+    units: set[str] = field(default_factory=set)
+    machines: set[str] = field(default_factory=set)
+    documents: set[tuple[str, str]] = field(default_factory=set)
+    everything: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.units or self.machines or self.documents or self.everything)
+
+
+def ident(record: Record) -> Ident:
+    """Where a record belongs. Raises TypeError for a record that has no place of its own."""
+    match record:
+        case Machine():
+            return ("machines", record.id)
+        case Overlay():
+            return ("metadata", record.machine)
+        case Unit():
+            return ("units", record.name)
+        case Placement():
+            return ("placement", record.unit)
+        case Assignment():
+            return ("assigned", record.machine, record.unit)
+        case UnitState():
+            return ("states", record.machine, record.unit)
+        case Leader():
+            return ("leader",)
+        case Document():
+            return ("docs", record.kind, record.id)
+    raise TypeError(f"no place for a {type(record).__name__}")
+
+
+class World:
+    """The cluster's records, by the names that people use, and the sums over them."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.machines: dict[str, Machine] = {}
+        self.overlays: dict[str, Overlay] = {}
+        self.units: dict[str, Unit] = {}
+        self.placements: dict[str, Placement] = {}
+        self.assigned: dict[str, dict[str, Assignment]] = {}
+        self.states: dict[str, dict[str, UnitState]] = {}
+        self.documents: dict[tuple[str, str], Document] = {}
+        self.leader: Leader | None = None
+        self.used: dict[str, Resources] = {}
+        self.ports: dict[str, dict[int, str]] = {}
+        self.quarantined: dict[Ident, str] = {}
+        self.unknown: dict[Ident, Mapping[str, bytes]] = {}
+        self._revisions: dict[Ident, Revision] = {}
+
+    def revision_of(self, where: Ident) -> Revision:
+        """When the record at ``where`` was created and last written; ABSENT if there is none."""
+        return self._revisions.get(where, ABSENT)
+
+    def idents(self) -> Iterator[Ident]:
+        """Every place that holds something, readable or not."""
+        return iter(self._revisions)
+
+    def put(self, record: Record, at: Revision, unknown: Mapping[str, bytes] | None = None) -> None:
+        """Take in a record as written at ``at``, in place of what was there.
+
+        ``unknown`` are the stored fields that this version does not know, as JSON by name; they are
+        written back with the record.
+        """
+        where = ident(record)
+        self._forget(where)
+        self._revisions[where] = at
+        if unknown:
+            self.unknown[where] = unknown
+        match record:
+            case Machine():
+                self.machines[record.id] = record
+            case Overlay():
+                self.overlays[record.machine] = record
+            case Unit():
+                self.units[record.name] = record
+            case Placement():
+                self.placements[record.unit] = record
+            case Assignment():
+                self._assign(record)
+            case UnitState():
+                self.states.setdefault(record.unit, {})[record.machine] = record
+            case Leader():
+                self.leader = record
+            case Document():
+                self.documents[record.kind, record.id] = record
+
+    def quarantine(self, where: Ident, reason: str, at: Revision) -> None:
+        """Note that the value at ``where`` cannot be read; what was known of it is forgotten."""
+        self._forget(where)
+        self._revisions[where] = at
+        self.quarantined[where] = reason
+
+    def drop(self, where: Ident) -> None:
+        """Forget the record at ``where``; nothing happens when there is none."""
+        self._forget(where)
+        self._revisions.pop(where, None)
+
+    def assignments(self, machine: str) -> Mapping[str, Assignment]:
+        """What a machine shall run, by unit name."""
+        return self.assigned.get(machine, {})
+
+    def assignment(self, unit: str, machine: str) -> Assignment | None:
+        """The assignment of a unit on a machine, if there is one."""
+        return self.assigned.get(machine, {}).get(unit)
+
+    def state(self, unit: str, machine: str) -> UnitState | None:
+        """The last reported state of a unit on a machine, if there is one."""
+        return self.states.get(unit, {}).get(machine)
+
+    def metadata(self, machine: str) -> dict[str, str]:
+        """A machine's metadata with the operator's overlay applied."""
+        known = self.machines.get(machine)
+        merged: dict[str, str | None] = {**known.metadata} if known else {}
+        overlay = self.overlays.get(machine)
+        if overlay:
+            merged.update(overlay.metadata)
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def _assign(self, record: Assignment) -> None:
+        self.assigned.setdefault(record.machine, {})[record.unit] = record
+        used = self.used.get(record.machine, NOTHING)
+        self.used[record.machine] = used + record.requirements.resources
+        taken = self.ports.setdefault(record.machine, {})
+        taken.update(dict.fromkeys(record.ports, record.unit))
+
+    def _unassign(self, machine: str, unit: str) -> None:
+        record = self.assigned.get(machine, {}).pop(unit, None)
+        if record is None:
+            return
+        self.used[machine] = self.used[machine] - record.requirements.resources
+        for port in record.ports:
+            if self.ports[machine].get(port) == unit:
+                del self.ports[machine][port]
+        if not self.assigned[machine]:
+            del self.assigned[machine], self.used[machine], self.ports[machine]
+
+    def _forget(self, where: Ident) -> None:
+        self.quarantined.pop(where, None)
+        self.unknown.pop(where, None)
+        match where:
+            case ("machines", name):
+                self.machines.pop(name, None)
+            case ("metadata", name):
+                self.overlays.pop(name, None)
+            case ("units", name):
+                self.units.pop(name, None)
+            case ("placement", name):
+                self.placements.pop(name, None)
+            case ("assigned", machine, name):
+                self._unassign(machine, name)
+            case ("states", machine, name):
+                self._drop_state(name, machine)
+            case ("leader",):
+                self.leader = None
+            case ("docs", kind, name):
+                self.documents.pop((kind, name), None)
+
+    def _drop_state(self, unit: str, machine: str) -> None:
+        held = self.states.get(unit)
+        if held is not None:
+            held.pop(machine, None)
+            if not held:
+                del self.states[unit]
+
+
+def touch(touched: Touched, where: Ident) -> None:
+    """Note in ``touched`` whom a change at ``where`` concerns."""
+    match where:
+        case ("units" | "placement", name):
+            touched.units.add(name)
+        case ("assigned" | "states", _, name):
+            touched.units.add(name)
+        case ("machines" | "metadata", name):
+            touched.machines.add(name)
+        case ("docs", kind, name):
+            touched.documents.add((kind, name))
