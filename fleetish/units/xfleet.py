@@ -22,6 +22,7 @@ import msgspec
 from fleetish.errors import BadOption, BadUnit
 from fleetish.resources import NOTHING, Resources
 from fleetish.units import values
+from fleetish.units.bonds import bonds
 from fleetish.units.file import Entry, UnitFile
 from fleetish.units.globs import matches
 from fleetish.units.name import UnitName, parse_name
@@ -36,7 +37,8 @@ class Requirements(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a unit asks of a machine, read once from its file.
 
     ``metadata`` holds (key, allowed values) pairs; ``ports`` holds numbers, 0 for "any one port";
-    ``backoff_s`` and ``backoff_max_s`` are seconds.
+    ``backoff_s`` and ``backoff_max_s`` are seconds. ``triggers``, ``wanted_by`` and ``required_by``
+    are its bonds to other units (:mod:`fleetish.units.bonds`).
     """
 
     machine_id: str = ""
@@ -53,6 +55,9 @@ class Requirements(msgspec.Struct, frozen=True, omit_defaults=True):
     reschedule_after: int = 3
     backoff_s: float = 1.0
     backoff_max_s: float = 60.0
+    triggers: tuple[str, ...] = ()
+    wanted_by: tuple[str, ...] = ()
+    required_by: tuple[str, ...] = ()
 
 
 _SPELLINGS = {spelling: option for option in OPTIONS for spelling in (option.key, *option.aliases)}
@@ -94,7 +99,7 @@ def read_requirements(
     reserved = _reservation(file, found, refuse)
     if reserved != NOTHING:
         found["resources"] = reserved
-    result = Requirements(**found)
+    result = Requirements(**found, **bonds(file, name)._asdict())
     _check_together(result, file, refuse)
     return result
 
