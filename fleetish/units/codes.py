@@ -12,6 +12,33 @@ from collections.abc import Mapping
 
 from fleetish.units.values import integer
 
+_GROUPS = (
+    "default aio basic-io chown clock cpu-emulation debug file-system io-event ipc keyring known "
+    "memlock module mount network-io obsolete pkey privileged process raw-io reboot resources "
+    "setuid signal swap sync system-service timer"
+)
+#: systemd's groups of system calls (`systemd-analyze syscall-filter` of version 252).
+SYSTEM_CALL_GROUPS = frozenset(f"@{name}" for name in _GROUPS.split())
+
+_ARCHITECTURES = (
+    "native x86 x86-64 x32 arm arm64 mips mips64 mips64-n32 mips-le mips64-le mips64-le-n32 "
+    "parisc parisc64 ppc ppc64 ppc64-le riscv64 s390 s390x"
+)
+#: What SystemCallArchitectures= knows (systemd.exec(5)).
+ARCHITECTURES = frozenset(_ARCHITECTURES.split())
+
+#: Kinds of machine that a kernel can pretend to be (systemd.exec(5), Personality=).
+PERSONALITIES = ("x86", "x86-64", "ppc", "ppc-le", "ppc64", "ppc64-le", "s390", "s390x")
+
+_FAMILIES = (
+    "ALG APPLETALK ASH ATMPVC ATMSVC AX25 BLUETOOTH BRIDGE CAIF CAN DECnet ECONET FILE IB "
+    "IEEE802154 INET INET6 IPX IRDA ISDN IUCV KCM KEY LLC LOCAL MCTP MPLS NETBEUI NETLINK NETROM "
+    "NFC PACKET PHONET PPPOX QIPCRTR RDS ROSE ROUTE RXRPC SECURITY SMC SNA TIPC UNIX VSOCK WANPIPE "
+    "X25 XDP"
+)
+#: Families of sockets (address_families(7)).
+ADDRESS_FAMILIES = frozenset(f"AF_{name}" for name in _FAMILIES.split())
+
 
 def _numbered(words: str, first: int = 0) -> dict[str, int]:
     """The words by number, counted from the first; ``-`` leaves a number out."""
@@ -28,6 +55,8 @@ IO_CLASSES = {"none": 0, "realtime": 1, "best-effort": 2, "idle": 3}
 CPU_POLICIES = {"other": 0, "fifo": 1, "rr": 2, "batch": 3, "idle": 5}
 NUMA_POLICIES = {"default": 0, "preferred": 1, "bind": 2, "interleave": 3, "local": 4}
 MOUNT_FLAGS = {"shared": 1 << 20, "slave": 1 << 19, "private": 1 << 18}
+IP_TOS = {"low-delay": 0x10, "throughput": 0x08, "reliability": 0x04, "low-cost": 0x02}
+SOCKET_PROTOCOLS = {"sctp": 132, "udplite": 136}
 SECURE_BITS = {
     "noroot": 1,
     "noroot-locked": 2,

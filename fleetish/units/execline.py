@@ -23,6 +23,7 @@ FLAGS = {
     ":": "no-env-expand",
 }
 _PREFIX = re.compile(r"[-@:+!]*")
+_SPECIAL = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 _PRIVILEGE = re.compile(r"\+|!!?")
 
 
@@ -95,6 +96,8 @@ def simplify(path: str) -> str:
 def _check_path(path: str) -> None:
     if not path:
         raise ValueError("it names no program")
+    if _SPECIAL.search(path):
+        raise ValueError(f"{path!r} has a quote, a backslash or a control character in it")
     if path.endswith("/"):
         raise ValueError(f"{path!r} is a directory")
     if ("/" in path and not path.startswith("/")) or path in (".", ".."):

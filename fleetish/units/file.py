@@ -51,6 +51,11 @@ class Entry(NamedTuple):
     line: int
     raw: str
 
+    @property
+    def shown(self) -> str:
+        """The value as an error message quotes it: the end of a long one left out."""
+        return self.value if len(self.value) <= 100 else self.value[:97] + "..."
+
 
 class Logical(NamedTuple):
     """A line after joining continued ones: its text for systemd, its own lines, and its number."""
@@ -159,6 +164,19 @@ def from_options(options: Iterable[Option], source: str = "unit") -> UnitFile:
 def _by_section(options: list[Option]) -> list[Option]:
     order = {section: at for at, section in enumerate(dict.fromkeys(row[0] for row in options))}
     return sorted(options, key=lambda row: order[row[0]])
+
+
+def decode(raw: bytes, source: str) -> str:
+    """The text of a file's bytes, line ends as they are. Raises BadUnit, naming the line, when they
+    are no UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadUnit(
+            f"cannot read the byte 0x{raw[error.start]:02x} at offset {error.start}: not UTF-8",
+            where=f"{source}:{line}",
+        ) from None
 
 
 def parse(text: str, source: str = "unit") -> UnitFile:

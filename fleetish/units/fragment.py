@@ -18,11 +18,23 @@ from collections.abc import Iterable
 from fleetish.units.file import Option, UnitFile, from_options
 
 
-def fragment(file: UnitFile, added: Iterable[Option] = ()) -> str:
+def fragment(file: UnitFile, added: Iterable[Option] = (), first: Iterable[Option] = ()) -> str:
     """The file without comments, [Install] and [X-…], and with what was ``added`` to its sections:
-    (section, directive, value) in unit-file syntax, such as ("Service", "Slice", "a.slice").
+    (section, directive, value) in unit-file syntax, such as ("Service", "Slice", "a.slice"); and
+    with what comes ``first`` among the assignments of its directive that count.
 
     Raises BadUnit when an added option is no line of a unit file.
     """
     own = [row for row in file.options() if row[0] != "Install" and not row[0].startswith("X-")]
+    for option in first:
+        own.insert(_before(own, option), option)
     return from_options([*own, *added], file.source).render()
+
+
+def _before(own: list[Option], option: Option) -> int:
+    """Where an option comes before all of its directive that no empty one drops."""
+    same = [at for at, row in enumerate(own) if row[:2] == option[:2]]
+    dropped = [at for at in same if not own[at][2]]
+    if dropped:
+        return dropped[-1] + 1
+    return same[0] if same else len(own)

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from fleetish.errors import BadOption
 
+_ANY = "\ue000"  # a character that no unit name has
 _SPECIAL = re.compile(r"[*?\[\\]")
 _CHAR = r"(?:\\(?P<{0}e>.)|(?P<{0}c>[^\\\-\]]))"
 _RANGE = re.compile(_CHAR.format("l") + "(?:-" + _CHAR.format("h") + ")?", re.DOTALL)
@@ -20,6 +21,25 @@ _RANGE = re.compile(_CHAR.format("l") + "(?:-" + _CHAR.format("h") + ")?", re.DO
 def matches(pattern: str, name: str) -> bool:
     """True when the whole name fits the pattern. Raises BadOption on a malformed pattern."""
     return _matcher(pattern)(name)
+
+
+def is_glob(word: str) -> bool:
+    """True for a word that may mean several names. A lone backslash is part of a unit's name."""
+    return any(char in word for char in "*?[")
+
+
+def covers(pattern: str, word: str) -> bool:
+    """True when every name that ``word`` means, a name or a pattern, fits ``pattern`` too.
+
+    Of two patterns False when that is not plain to see, as with classes and escapes. Raises
+    BadOption on a malformed pattern.
+    """
+    if not is_glob(word) or pattern == word:
+        return pattern == word or matches(pattern, word)
+    if any(char in pattern + word for char in "[\\"):
+        return False
+    # Only a star stands for all that a star means; a question mark for what one more means.
+    return matches(pattern.replace("?", f"[^{_ANY}]"), word.replace("*", _ANY))
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,6 @@
 """A unit file as the properties of a transient unit: the table, and the walk over it.
 
-    PROPERTIES[section][directive] → Row      (rows_*.py, one file a manual page)
+    PROPERTIES[section][directive] → Row      (sections.py; rows_*.py, one file a manual page)
 
     UnitFile ─group assignments by row─► read each ─► build each row ─► TransientUnit
 
@@ -8,54 +8,41 @@ A unit is started with these properties through StartTransientUnit, so systemd n
 itself. What the file says and systemd could not take is therefore an error here, with file, line
 and directive, before anything is placed. ``systemd-run`` and ``systemctl show`` are the oracles.
 
-[Install] has no meaning for a transient unit and is passed over, as are sections named X-….
+[Install] has no meaning for systemd here and is passed over, as are sections named X-….
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from fleetish.errors import BadUnit
 from fleetish.units.checks import check_together
 from fleetish.units.file import CONTROL, Entry, UnitFile
-from fleetish.units.name import parse_name
+from fleetish.units.name import ROOT_SLICE, parse_name, slice_for
 from fleetish.units.rows import Empty, Given, Property, Row, Scope
-from fleetish.units.rows_exec import EXEC
-from fleetish.units.rows_resource import RESOURCE
-from fleetish.units.rows_sandbox import SANDBOX
-from fleetish.units.rows_service import SERVICE, SERVICE_NOT_TRANSIENT
-from fleetish.units.rows_unit import UNIT, UNIT_NOT_TRANSIENT
+from fleetish.units.sections import NOT_TRANSIENT, PROPERTIES, SECTIONS, TYPE_SECTIONS
 from fleetish.units.specifiers import Context
 
-__all__ = ["PROPERTIES", "Property", "TransientUnit", "translate"]
+__all__ = [
+    "NOT_TRANSIENT",
+    "PROPERTIES",
+    "SECTIONS",
+    "Property",
+    "TransientUnit",
+    "translate",
+]
 
-#: Sections by the rows they take. A type's section lists its own rows and the groups it shares.
-SECTIONS: dict[str, tuple[Row, ...]] = {
-    "Unit": UNIT,
-    "Service": (*SERVICE, *EXEC, *SANDBOX, *RESOURCE),
-    "Slice": RESOURCE,
-}
+#: Read by the engine (fleetish.units.bonds), or of no use without files.
+INSTALL = ("Alias", "Also", "DefaultInstance", "RequiredBy", "UpheldBy", "WantedBy")
 
-#: Directives that systemd reads from files only: what to do instead, or why it cannot matter.
-NOT_TRANSIENT: dict[str, dict[str, str]] = {
-    "Unit": UNIT_NOT_TRANSIENT,
-    "Service": SERVICE_NOT_TRANSIENT,
-}
-
-#: The section of each unit type that can be started here.
-TYPE_SECTIONS = {"service": "Service", "slice": "Slice"}
-
-_IGNORED = frozenset({"Install"})
-
-
-def _by_directive(rows: Iterable[Row]) -> dict[str, Row]:
-    return {directive: row for row in rows for directive in row.directives}
-
-
-PROPERTIES: dict[str, dict[str, Row]] = {
-    section: _by_directive(rows) for section, rows in SECTIONS.items()
+#: Why units of the other types cannot be run.
+_NO_TYPE = {
+    "scope": "a scope holds processes that somebody else started, so it has no file",
+    "target": "systemd takes no transient targets; name the units themselves in WantedBy=",
+    "swap": "systemd takes no transient swap units",
+    "device": "devices come from the kernel, not from files",
 }
 
 
@@ -64,6 +51,23 @@ class TransientUnit(NamedTuple):
 
     name: str
     properties: tuple[Property, ...]
+
+
+def slice_of(unit: TransientUnit) -> str:
+    """The slice that a unit runs in here: the one that its file names, else that of its template.
+
+    Raises BadUnit for a slice outside of fleetish.slice, where its limits would count for nothing.
+    """
+    asked = next((str(one.value) for one in unit.properties if one.name == "Slice"), "")
+    if not asked:
+        return slice_for(unit.name)
+    if not asked.startswith(f"{ROOT_SLICE}-"):
+        raise BadUnit(
+            f"cannot run {unit.name} in {asked}: units of a cluster stay in {ROOT_SLICE}.slice",
+            directive="Slice",
+            hint=f"name a slice {ROOT_SLICE}-….slice, or leave Slice= out",
+        )
+    return asked
 
 
 Refuse = Callable[[BadUnit], None]
@@ -100,7 +104,7 @@ def read_properties(
     found: list[Property] = []
     for row, entries in groups.items():
         found += _convert(file, row, entries, scope, refuse)
-    check_together(file, own, found, refuse)
+    check_together(file, own, scope.name, found, refuse)
     return tuple(found)
 
 
@@ -117,10 +121,7 @@ def _own_section(file: UnitFile, name: str) -> str:
             hint=f"start an instance of it, such as {parts.prefix}@1.{parts.suffix}",
         )
     if parts.suffix not in TYPE_SECTIONS:
-        raise BadUnit(
-            f"cannot run {name}: units of type {parts.suffix} cannot be translated yet",
-            where=file.source,
-        )
+        raise BadUnit(f"cannot run {name}: {_NO_TYPE[parts.suffix]}", where=file.source)
     return TYPE_SECTIONS[parts.suffix]
 
 
@@ -132,7 +133,9 @@ def _row(file: UnitFile, entry: Entry, own: str, refuse: Refuse) -> Row | None:
         if row is None and not key.startswith("X-"):
             refuse(_unknown(file, entry))
         return row
-    if section not in _IGNORED and not section.startswith("X-"):
+    if section == "Install" and key not in INSTALL and not key.startswith("X-"):
+        refuse(_unknown(file, entry))
+    if section != "Install" and not section.startswith("X-"):
         known = f"a {own.lower()} has [Unit], [{own}], [Install] and [X-…]"
         message = f"cannot use the section [{section}]"
         refuse(BadUnit(message, where=file.where(entry), directive=key, hint=known))
@@ -147,7 +150,8 @@ def _unknown(file: UnitFile, entry: Entry) -> BadUnit:
         message = f"cannot use {key}=: systemd does not take it for a transient unit"
         return BadUnit(message, where=where, directive=key, hint=instead)
     other = next((other for other, rows in PROPERTIES.items() if key in rows), "")
-    near = difflib.get_close_matches(key, PROPERTIES[section], n=1, cutoff=0.75)
+    known = PROPERTIES.get(section, INSTALL)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
     hint = f"it belongs in [{other}]" if other else f"did you mean {near[0]}=?" if near else ""
     message = f"cannot use {key}=: [{section}] has no such directive"
     return BadUnit(message, where=where, directive=key, hint=hint)
@@ -162,6 +166,8 @@ def _convert(
         if not entry.value and row.empty is not Empty.COUNTS:
             if row.empty is Empty.RESETS:
                 found.clear()
+            elif row.empty is Empty.REFUSED:
+                refuse(_bad_value(file, entry, "it is empty"))
             continue
         try:
             found.append(row.read(Given(entry.key, entry.value, scope)))
@@ -169,16 +175,21 @@ def _convert(
             refuse(_bad_value(file, entry, str(error)))
         except BadUnit as error:
             refuse(_bad_value(file, entry, error.message, error.hint))
-    built = list(row.build(found)) if found else []
+    try:
+        built = list(row.build(found)) if found else []
+    except ValueError as error:
+        refuse(_bad_value(file, entries[-1], str(error)))
+        return []
     if row.controls:
         return built
     return [prop for prop in built if _is_clean(file, entries[-1], prop, refuse)]
 
 
 def _bad_value(file: UnitFile, entry: Entry, problem: str, hint: str = "") -> BadUnit:
-    shown = entry.value if len(entry.value) <= 100 else entry.value[:97] + "..."
+    if len(problem) > 300:  # it quotes a long word
+        problem = f"{problem[:150]} … {problem[-100:]}"
     return BadUnit(
-        f"cannot use {entry.key}={shown}: {problem}",
+        f"cannot use {entry.key}={entry.shown}: {problem}",
         where=file.where(entry),
         directive=entry.key,
         hint=hint,

@@ -7,16 +7,20 @@ properties, in two steps: ``read`` takes one assignment, so that an error can na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
+from fleetish.errors import BadUnit
 from fleetish.units import specifiers, values
 from fleetish.units.execline import simplify
 from fleetish.units.name import UnitName
 from fleetish.units.specifiers import Context
-from fleetish.units.words import Escapes, colon_words, split
+from fleetish.units.words import Escapes, bare_words, check_escapes, colon_words, split
+
+_BACKSLASH = re.compile(r"\\(?!:)")
 
 
 class Property(NamedTuple):
@@ -48,12 +52,18 @@ class Given(NamedTuple):
 
     def words(self, escapes: Escapes = Escapes.DROP) -> list[str]:
         """The words of the value, each with its specifiers replaced after the splitting, so that an
-        expansion with spaces stays one word (as systemd does)."""
+        expansion with spaces stays one word (as systemd does). An unknown C-style escape is a
+        ValueError: systemd drops such a line."""
+        if escapes is Escapes.C:
+            check_escapes(self.text)
         words = split(self.text, escapes)
         return [self.scope.expand(word) for word in words] if "%" in self.text else words
 
     def tuples(self) -> list[list[str]]:
-        """Words of parts joined by colons, the specifiers of each part replaced."""
+        """Words of parts joined by colons, the specifiers of each part replaced. A backslash may
+        stand before a colon only: what else it does differs from directive to directive."""
+        if _BACKSLASH.search(self.text):
+            raise ValueError("a backslash in it does not stand before a colon")
         rows = colon_words(self.text)
         return [[self.scope.expand(part) for part in row] for row in rows]
 
@@ -64,6 +74,7 @@ class Empty(Enum):
     RESETS = auto()  # everything assigned before it is dropped
     COUNTS = auto()  # it is read like any other value
     NOTHING = auto()  # it is skipped (dependencies cannot be taken back)
+    REFUSED = auto()  # systemd warns of it and keeps what was assigned before
 
 
 Read = Callable[[Given], Any]
@@ -121,9 +132,9 @@ def _last(
     return Row(directives, ((prop, signature),), read, build, **more)
 
 
-def flag(name: str) -> Row:
+def flag(name: str, empty: Empty = Empty.REFUSED) -> Row:
     """A boolean under the same name."""
-    return scalar(name, "b", values.boolean)
+    return scalar(name, "b", values.boolean, empty=empty)
 
 
 def only_no(name: str, problem: str) -> Row:
@@ -134,12 +145,34 @@ def only_no(name: str, problem: str) -> Row:
             raise ValueError(problem)
         return False
 
-    return scalar(name, "b", read)
+    return scalar(name, "b", read, empty=Empty.REFUSED)
 
 
-def choice(names: Names, *words: str, prop: str = "") -> Row:
+def only_default(name: str, kind: str) -> Row:
+    """The unit that this one activates, which nothing on the bus can name: it can only be the one
+    of this unit's own name and of that kind, as it is without the directive."""
+
+    def read(given: Given) -> None:
+        found = given.scope.expand(given.text)
+        if found != f"{given.scope.name.stem}.{kind}":
+            own = given.scope.name
+            stem = found.rpartition(".")[0] or "NAME"
+            raise BadUnit(
+                f"a transient {own.suffix} activates {own.stem}.{kind}, whose name it has",
+                hint=f"call it {stem}.{own.suffix} and leave out {name}=",
+            )
+
+    def build(found: list[None]) -> tuple[Property, ...]:
+        if len(found) > 1 and name == "Unit":
+            raise ValueError("it is given twice, and systemd would not take the second")
+        return ()
+
+    return Row((name,), (), read, build, empty=Empty.REFUSED)
+
+
+def choice(names: Names, *words: str, prop: str = "", empty: Empty = Empty.REFUSED) -> Row:
     """One of several words."""
-    return scalar(names, "s", lambda text: one_of(text, words), prop)
+    return scalar(names, "s", lambda text: one_of(text, words), prop, empty=empty)
 
 
 def one_of(text: str, words: Sequence[str]) -> str:
@@ -160,18 +193,39 @@ def flag_or(name: str, *words: str) -> Row:
         except ValueError:
             raise ValueError(f"it is none of yes, no, {', '.join(words)}") from None
 
-    return scalar(name, "s", read)
+    return scalar(name, "s", read, empty=Empty.REFUSED)
 
 
-def micros(names: Names, prop: str = "", read: Callable[[str], int] = values.span) -> Row:
+def micros(
+    names: Names,
+    prop: str = "",
+    read: Callable[[str], int] = values.span,
+    empty: Empty = Empty.REFUSED,
+) -> Row:
     """A time span: RestartSec= sets RestartUSec in microseconds."""
     directives = _names(names)
-    return scalar(names, "t", read, prop or directives[0].removesuffix("Sec") + "USec")
+    prop = prop or directives[0].removesuffix("Sec") + "USec"
+    return scalar(names, "t", read, prop, empty=empty)
 
 
-def number(names: Names, signature: str, low: int, high: int, prop: str = "") -> Row:
+def number(names: Names, signature: str, low: int, high: int, empty: Empty = Empty.REFUSED) -> Row:
     """A whole number within bounds."""
-    return scalar(names, signature, lambda text: values.integer(text, low, high), prop)
+    return scalar(names, signature, lambda text: values.integer(text, low, high), empty=empty)
+
+
+def count(name: str) -> Row:
+    """A whole number that is not negative."""
+    return number(name, "u", 0, 2**32 - 1)
+
+
+def signed(name: str, signature: str = "i", bits: int = 31) -> Row:
+    """A whole number of so many bits and a sign."""
+    return number(name, signature, -(2**bits), 2**bits - 1)
+
+
+def file_mode(name: str) -> Row:
+    """Permissions in octal."""
+    return scalar(name, "u", values.mode, empty=Empty.REFUSED)
 
 
 def coded(names: Names, signature: str, read: Callable[[list[str]], object], prop: str = "") -> Row:
@@ -196,14 +250,28 @@ def words(
     *,
     escapes: Escapes = Escapes.DROP,
     check: Callable[[str], str] = str,
+    once: bool = False,
     **more: Any,
 ) -> Row:
-    """A list of words with specifiers; repeated assignments add to it."""
+    """A list of words with specifiers; repeated assignments add to it. ``once``: the bus takes no
+    word twice, so what is said again is left out."""
 
     def read(given: Given) -> list[str]:
         return [check(word) for word in given.words(escapes)]
 
-    return items(names, "as", read, prop, **more)
+    row = items(names, "as", read, prop, **more)
+    if not once:
+        return row
+
+    def build(found: list[list[str]]) -> Iterable[Property]:
+        said = list(dict.fromkeys(word for part in found for word in part))
+        names = [word.partition("=")[0] for word in said]
+        again = next((name for name in names if names.count(name) > 1), "")
+        if again:
+            raise ValueError(f"{again} is in it in two ways, and the bus would take one")
+        return row.build([said])
+
+    return replace(row, build=build)
 
 
 def items(names: Names, signature: str, read: Read, prop: str = "", **more: Any) -> Row:
@@ -227,7 +295,7 @@ def selection(
 
     def read(given: Given) -> list[object]:
         inverted = given.text.startswith("~")
-        found = [check(word) for word in split(given.text.removeprefix("~"))]
+        found = [check(word) for word in bare_words(given.text.removeprefix("~"))]
         if not inverted:
             found = [word for word in map(check_allowed, found) if word]
         return [not inverted, found]
@@ -238,11 +306,22 @@ def selection(
     return Row((name,), ((name, "(bas)"),), read, build)
 
 
+#: Bytes in a path and in one part of it, at most (PATH_MAX less the NUL, NAME_MAX).
+MAX_PATH, MAX_PATH_PART = 4095, 255
+
+
 def absolute(path: str) -> str:
     """The path without doubled slashes if it is absolute and has no ``..``, else ValueError."""
     if not path.startswith("/") or "/../" in f"{path}/":
         raise ValueError(f"{path!r} is no absolute path without ..")
+    if len(path) * 4 > MAX_PATH_PART and _is_too_long(path):
+        raise ValueError(f"{path!r} is longer than a path can be")
     return simplify(path)
+
+
+def _is_too_long(path: str) -> bool:
+    encoded = path.encode()
+    return len(encoded) > MAX_PATH or any(len(part) > MAX_PATH_PART for part in encoded.split(b"/"))
 
 
 def marked_absolute(path: str) -> str:

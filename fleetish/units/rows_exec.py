@@ -11,12 +11,14 @@ from fleetish.units import codes, values
 from fleetish.units.execline import simplify
 from fleetish.units.file import CONTROL
 from fleetish.units.rows import (
+    Empty,
     Given,
     Property,
     Row,
     absolute,
     choice,
     coded,
+    file_mode,
     flag,
     items,
     micros,
@@ -28,16 +30,20 @@ from fleetish.units.rows import (
 )
 from fleetish.units.words import Escapes, split, unescape_bytes
 
-_USER = re.compile(r"[^\s:/]{1,255}")
+_USER = re.compile(r"(?!-\d*\Z|\.\.?\Z)[^\s:/]{1,255}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_FIELD = re.compile(r"[A-Z0-9][A-Z0-9_]*", re.ASCII)
-_LOG_NAMESPACE = re.compile(r"[^\s/.][^\s/]{0,254}")
+_FIELD = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
+_CREDENTIAL = re.compile(r"(?!\.\.?\Z)[^\x00-\x1f\x7f-\U0010ffff:/\\]{1,255}")
+_LOG_NAMESPACE = re.compile(r"(?!\.)[A-Za-z0-9:_.@-]{1,222}", re.ASCII)
+_DESCRIPTOR = re.compile(r"[\x20-\x39\x3b-\x7e]{1,255}")
 
 _INPUTS = ("null", "tty", "tty-force", "tty-fail", "socket", "data", "fd")
 _OUTPUTS = (
     *("inherit", "null", "tty", "journal", "journal+console", "kmsg", "kmsg+console"),
     *("socket", "fd"),
 )
+#: systemd reads the old names so.
+_NOW_JOURNAL = {"syslog": "journal", "syslog+console": "journal+console"}
 _FILE_KINDS = {"file": "File", "append": "FileToAppend", "truncate": "FileToTruncate"}
 
 _LIMITS = "CPU FSIZE DATA STACK CORE RSS NOFILE AS NPROC MEMLOCK LOCKS SIGPENDING MSGQUEUE NICE "
@@ -45,7 +51,8 @@ _LIMITS += "RTPRIO RTTIME"
 _SIZE_LIMITS = frozenset({"FSIZE", "DATA", "STACK", "CORE", "RSS", "AS", "MEMLOCK", "MSGQUEUE"})
 
 
-def _user(name: str) -> str:
+def user_or_group(name: str) -> str:
+    """The name or number of a user or group."""
     if not _USER.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a user or group")
     return name
@@ -94,21 +101,28 @@ def _log_fields(given: Given) -> list[object]:
     return [field.encode() for field in fields]
 
 
+def _descriptor(name: str) -> str:
+    if not _DESCRIPTOR.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a file descriptor")
+    return name
+
+
 def _stream(name: str, plain: tuple[str, ...], kinds: tuple[str, ...]) -> Row:
     """A standard stream: a word, ``fd:NAME`` or a file; each form has its own property."""
 
     def read(given: Given) -> Property:
-        text = given.scope.expand(given.text)
-        kind, colon, rest = text.partition(":")
+        kind, colon, rest = given.text.partition(":")
         if colon and kind == "fd":
-            return Property(f"{name}FileDescriptorName", "s", rest or name.lower())
+            told = _descriptor(given.scope.expand(rest) or name.lower())
+            return Property(f"{name}FileDescriptorName", "s", told)
         if colon and kind in kinds:
-            return Property(f"{name}{_FILE_KINDS[kind]}", "s", absolute(rest))
-        return Property(name, "s", one_of(text, plain))
+            path = absolute(given.scope.expand(rest))
+            return Property(f"{name}{_FILE_KINDS[kind]}", "s", path)
+        return Property(name, "s", one_of(_NOW_JOURNAL.get(given.text, given.text), plain))
 
     forms = ["", "FileDescriptorName", *(_FILE_KINDS[kind] for kind in kinds)]
     properties = tuple((f"{name}{form}", "s") for form in forms)
-    return Row((name,), properties, read, lambda found: (found[-1],))
+    return Row((name,), properties, read, lambda found: (found[-1],), empty=Empty.REFUSED)
 
 
 def _input_data() -> Row:
@@ -116,7 +130,8 @@ def _input_data() -> Row:
 
     def read(given: Given) -> bytes:
         if given.directive == "StandardInputText":
-            return unescape_bytes(given.scope.expand(given.text)) + b"\n"
+            text = unescape_bytes(given.text).decode("utf-8", "surrogateescape")
+            return given.scope.expand(text).encode("utf-8", "surrogateescape") + b"\n"
         return decode_base64(given.text)
 
     def build(found: list[bytes]) -> tuple[Property]:
@@ -128,10 +143,14 @@ def _input_data() -> Row:
 
 def decode_base64(text: str) -> bytes:
     """The bytes of a base64 text, white space in it ignored. Raises ValueError."""
+    packed = re.sub(r"\s", "", text)
     try:
-        return base64.b64decode(re.sub(r"\s", "", text), validate=True)
+        found = base64.b64decode(packed, validate=True)
     except binascii.Error:
         raise ValueError("it is no base64 text") from None
+    if base64.b64encode(found).decode() != packed:  # more padding, or bits, than it needs
+        raise ValueError("it is no base64 text")
+    return found
 
 
 def _limit(kind: str) -> Row:
@@ -150,7 +169,8 @@ def _limit(kind: str) -> Row:
         low, high = found[-1]
         return Property(name, "t", high), Property(f"{name}Soft", "t", low)
 
-    return Row((name,), ((name, "t"), (f"{name}Soft", "t")), read, build)
+    properties = ((name, "t"), (f"{name}Soft", "t"))
+    return Row((name,), properties, read, build, empty=Empty.REFUSED)
 
 
 def _limit_value(kind: str, text: str) -> int:
@@ -170,6 +190,8 @@ def _limit_value(kind: str, text: str) -> int:
 
 
 def _numa_mask(words: list[str]) -> bytes:
+    if not all(words):
+        raise ValueError("a word in it is empty")
     if words == ["all"]:
         raise ValueError("which nodes are all depends on the machine: name them")
     return codes.cpu_set(words)
@@ -179,9 +201,10 @@ def _affinity() -> Row:
     """CPUs, or ``numa`` for those of NUMAMask=."""
 
     def read(given: Given) -> list[str]:
+        if given.text == "numa":
+            return ["numa"]
         found = split(given.text)
-        if found != ["numa"]:
-            codes.cpu_set(found)
+        codes.cpu_set(found)
         return found
 
     def build(found: list[list[str]]) -> tuple[Property]:
@@ -217,7 +240,8 @@ def _directories(kind: str) -> Row:
         rows = (Property(plain, "as", names), Property(linked, "a(sst)", links))
         return tuple(row for row in rows if row.value)
 
-    return Row((plain,), ((plain, "as"), (linked, "a(sst)")), read, build)
+    properties = ((plain, "as"), (linked, "a(sst)"))
+    return Row((plain,), properties[: 1 if kind == "Configuration" else 2], read, build)
 
 
 def _below(path: str) -> str:
@@ -226,22 +250,36 @@ def _below(path: str) -> str:
     return path
 
 
+def _credential(name: str) -> str:
+    if not _CREDENTIAL.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a credential")
+    return name
+
+
 def _set_credential(name: str, decode: bool) -> Row:
+    """``ID:data``; only the ID has specifiers."""
+
     def read(given: Given) -> list[object]:
-        ident, colon, data = given.text.partition(":")
-        if not colon or not ident:
+        ident, _, data = given.text.partition(":")
+        if not data:
             raise ValueError("it is not ID:data")
-        content = decode_base64(data) if decode else unescape_bytes(given.scope.expand(data))
-        return [[given.scope.expand(ident), content]]
+        content = decode_base64(data) if decode else unescape_bytes(data, nul=True)
+        return [[_credential(given.scope.expand(ident)), content]]
 
     return items(name, "a(say)", read)
 
 
 def _load_credential(given: Given) -> list[object]:
-    ident, colon, path = given.scope.expand(given.text).partition(":")
-    if not ident or (colon and not path):
-        raise ValueError("it is not ID or ID:path")
-    return [[ident, path or ident]]
+    """``ID:path``, or the name of one that systemd was given itself, which may be the same ID."""
+    ident, _, path = given.text.partition(":")
+    name = _credential(given.scope.expand(ident))
+    source = given.scope.expand(path) or name
+    if source.startswith("/"):
+        if absolute(source) != source:
+            raise ValueError(f"{source!r} has more slashes or dots than it needs")
+    else:
+        _credential(source)
+    return [[name, source]]
 
 
 def _working_directory(path: str) -> str:
@@ -250,47 +288,48 @@ def _working_directory(path: str) -> str:
 
 
 def _search_path(given: Given) -> list[object]:
-    found = [part for part in given.scope.expand(given.text).split(":") if part]
-    return [absolute(part) for part in found]
+    if set("\"'\\").intersection(given.text):
+        raise ValueError("paths with quotes or backslashes cannot be joined by colons")
+    return [absolute(part) for part in given.scope.expand(given.text).removesuffix(":").split(":")]
 
 
 IDENTITY = (
     text("WorkingDirectory", check=_working_directory),
-    text("User", check=_user),
-    text("Group", check=_user),
-    words("SupplementaryGroups", check=_user),
+    text("User", check=user_or_group),
+    text("Group", check=user_or_group),
+    words("SupplementaryGroups", check=user_or_group),
     flag("DynamicUser"),
     text("PAMName"),
-    scalar("UMask", "u", values.mode),
+    file_mode("UMask"),
     items("ExecSearchPath", "as", _search_path),
     text("UtmpIdentifier"),
     choice("UtmpMode", "init", "login", "user"),
     choice("KeyringMode", "inherit", "private", "shared"),
     scalar("SecureBits", "i", lambda text: codes.bits(split(text), codes.SECURE_BITS)),
-    scalar("Personality", "s", str),
+    scalar("Personality", "s", lambda text: one_of(text, codes.PERSONALITIES)),
 )
 
 SCHEDULING = (
-    number("Nice", "i", -20, 19),
-    number("OOMScoreAdjust", "i", -1000, 1000),
+    number("Nice", "i", -20, 19, Empty.RESETS),
+    number("OOMScoreAdjust", "i", -1000, 1000, Empty.RESETS),
     coded("CoredumpFilter", "t", codes.coredump_filter),
     scalar("IOSchedulingClass", "i", lambda text: codes.code(text, codes.IO_CLASSES)),
-    number("IOSchedulingPriority", "i", 0, 7),
+    number("IOSchedulingPriority", "i", 0, 7, Empty.RESETS),
     scalar("CPUSchedulingPolicy", "i", lambda text: codes.code(text, codes.CPU_POLICIES)),
     number("CPUSchedulingPriority", "i", 0, 99),
     flag("CPUSchedulingResetOnFork"),
     _affinity(),
     scalar("NUMAPolicy", "i", lambda text: codes.code(text, codes.NUMA_POLICIES)),
     coded("NUMAMask", "ay", _numa_mask),
-    scalar("TimerSlackNSec", "t", values.nanoseconds),
+    scalar("TimerSlackNSec", "t", values.nanoseconds, empty=Empty.REFUSED),
     *(_limit(kind) for kind in _LIMITS.split()),
 )
 
 ENVIRONMENT = (
     _environment(),
     items(("EnvironmentFile",), "a(sb)", _environment_file, "EnvironmentFiles"),
-    words("PassEnvironment", check=_variable),
-    words("UnsetEnvironment", escapes=Escapes.C, check=_variable),
+    words("PassEnvironment", check=_variable, once=True),
+    words("UnsetEnvironment", escapes=Escapes.C, check=_variable, once=True),
     _set_credential("SetCredential", decode=False),
     _set_credential("SetCredentialEncrypted", decode=True),
     items("LoadCredential", "a(ss)", _load_credential),
@@ -317,21 +356,21 @@ STREAMS = (
     _stream("StandardOutput", _OUTPUTS, ("file", "append", "truncate")),
     _stream("StandardError", _OUTPUTS, ("file", "append", "truncate")),
     _input_data(),
-    scalar("LogLevelMax", "i", _level),
+    scalar("LogLevelMax", "i", _level, empty=Empty.REFUSED),
     items("LogExtraFields", "aay", _log_fields),
     text("LogNamespace", check=_log_namespace),
     micros("LogRateLimitIntervalSec"),
     number("LogRateLimitBurst", "u", 0, 2**32 - 1),
     text("SyslogIdentifier"),
-    scalar("SyslogFacility", "i", _facility),
-    scalar("SyslogLevel", "i", _level),
+    scalar("SyslogFacility", "i", _facility, empty=Empty.REFUSED),
+    scalar("SyslogLevel", "i", _level, empty=Empty.REFUSED),
     flag("SyslogLevelPrefix"),
     text("TTYPath", check=absolute),
     flag("TTYReset"),
     flag("TTYVHangup"),
     flag("TTYVTDisallocate"),
-    number("TTYRows", "u", 0, 65535),
-    number("TTYColumns", "u", 0, 65535),
+    number("TTYRows", "u", 0, 65535, Empty.RESETS),
+    number("TTYColumns", "u", 0, 65535, Empty.RESETS),
     flag("IgnoreSIGPIPE"),
 )
 
@@ -346,8 +385,14 @@ def _preserve(text: str) -> str:
 
 DIRECTORIES = (
     *(_directories(kind) for kind in _KINDS),
-    *(scalar(f"{kind}DirectoryMode", "u", values.mode) for kind in _KINDS),
-    scalar("RuntimeDirectoryPreserve", "s", _preserve),
+    *(file_mode(f"{kind}DirectoryMode") for kind in _KINDS),
+    scalar("RuntimeDirectoryPreserve", "s", _preserve, empty=Empty.REFUSED),
 )
 
 EXEC = (*IDENTITY, *SCHEDULING, *ENVIRONMENT, *STREAMS, *DIRECTORIES)
+
+#: Why some directives of systemd.exec(5) are not taken.
+EXEC_NOT_TRANSIENT = {
+    "Capabilities": "systemd ignores it; use CapabilityBoundingSet=",
+    "TimeoutCleanSec": "it only bounds systemctl clean",
+}

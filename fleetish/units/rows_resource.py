@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from fleetish.units import codes, values
+from fleetish.units import addresses, codes, values
+from fleetish.units.execline import simplify
 from fleetish.units.rows import (
     Empty,
     Given,
@@ -21,9 +23,8 @@ from fleetish.units.rows import (
     scalar,
     selection,
     text,
-    words,
 )
-from fleetish.units.words import split
+from fleetish.units.words import Escapes, bare_words, raw_words, split, unquote
 
 CONTROLLERS = (
     "cpu",
@@ -44,7 +45,7 @@ CONTROLLERS = (
 _INET, _INET6 = 2, 10
 _TCP, _UDP = 6, 17
 _BIND = re.compile(r"(?:(ipv4|ipv6):)?(?:(tcp|udp):)?(?:any|(\d+)(?:-(\d+))?)|ipv4|ipv6|tcp|udp")
-_INTERFACE = re.compile(r"[^\s/:~]{1,15}")
+_SLICE = re.compile(r"[A-Za-z0-9:_.\\]+(?:-[A-Za-z0-9:_.\\]+)*\.slice", re.ASCII)
 _BPF_KINDS = (
     *("ingress", "egress", "sock_create", "sock_ops", "device", "bind4", "bind6"),
     *("connect4", "connect6", "post_bind4", "post_bind6", "sendmsg4", "sendmsg6", "sysctl"),
@@ -59,12 +60,16 @@ _NETWORKS = {
 }
 
 
-def _limited(name: str, read: Callable[[str], int]) -> Row:
-    """An amount, ``infinity``, or a share in %, for which systemd has a …Scale property."""
+def _limited(name: str, read: Callable[[str], int], whole: bool = True) -> Row:
+    """An amount, ``infinity``, or a share in %, for which systemd has a …Scale property; unless
+    ``whole``, the bus does not take 100%."""
 
     def take(given: Given) -> Property:
         if values.is_relative(given.text):
-            return Property(f"{name}Scale", "u", values.scale(given.text))
+            share = values.scale(given.text)
+            if share == 2**32 - 1 and not whole:
+                raise ValueError("it is no less than everything: write infinity")
+            return Property(f"{name}Scale", "u", share)
         amount = values.INFINITY if given.text == "infinity" else read(given.text)
         return Property(name, "t", amount)
 
@@ -88,19 +93,31 @@ def _weight(name: str, low: int = 1, high: int = 10_000) -> Row:
 
 
 def _bandwidth(text: str) -> int:
-    return values.INFINITY if text == "infinity" else values.size(text, 1000)
+    amount = values.INFINITY if text == "infinity" else values.size(text, 1000)
+    if not amount:
+        raise ValueError("it would let nothing through")
+    return amount
 
 
 def _per_device(name: str, read: Callable[[str], int], prop: str = "") -> Row:
     """``device amount``; each device has its own line."""
 
     def take(given: Given) -> list[object]:
-        parts = split(given.text)
+        parts = list(raw_words(given.text, Escapes.DROP))
         if len(parts) != 2:
             raise ValueError("it is not a device and an amount")
-        return [[absolute(given.scope.expand(parts[0])), read(parts[1])]]
+        device = given.scope.expand(unquote(parts[0], Escapes.DROP))
+        return [[absolute(device), read(parts[1])]]
 
-    return items(name, "a(st)", take, prop)
+    def build(found: list[list[list[object]]]) -> Iterable[Property]:
+        devices = [device for rows in found for device, _ in rows]
+        again = next((one for one in devices if devices.count(one) > 1), None)
+        if again:
+            raise ValueError(f"{again} is given twice; take the first back with {name}= alone")
+        return row.build(found)
+
+    row = items(name, "a(st)", take, prop)
+    return replace(row, build=build)
 
 
 def _device(given: Given) -> list[object]:
@@ -111,14 +128,30 @@ def _device(given: Given) -> list[object]:
     device, rights = parts[0], parts[1] if len(parts) == 2 else "rwm"
     if not device.startswith(("/dev/", "/run/systemd/inaccessible/", "char-", "block-")):
         raise ValueError(f"{device!r} is no device node, char-… or block-…")
+    if device.startswith("/") and (device != simplify(device) or " " in device):
+        raise ValueError(f"{device!r} has blanks, or more slashes or dots than it needs")
     if not set(rights) <= set("rwm"):
         raise ValueError(f"{rights!r} are not permissions out of r, w and m")
     return [[device, rights]]
 
 
+def _device_allow() -> Row:
+    """Devices with what may be done to them; the bus keeps one set of rights for each."""
+    row = items("DeviceAllow", "a(ss)", _device)
+
+    def build(found: list[list[list[object]]]) -> Iterable[Property]:
+        rights: dict[object, object] = {}
+        for device, letters in (pair for pairs in found for pair in pairs):
+            if rights.setdefault(device, letters) != letters:
+                raise ValueError(f"{device} is given twice, with other permissions")
+        return row.build(found)
+
+    return replace(row, build=build)
+
+
 def _addresses(given: Given) -> list[object]:
     rows: list[object] = []
-    for word in split(given.text):
+    for word in bare_words(given.text):
         for network in _NETWORKS.get(word, (word,)):
             rows.append(_network(network))
     return rows
@@ -135,17 +168,15 @@ def _network(text: str) -> list[object]:
 
 def _socket_bind(given: Given) -> list[object]:
     """``[ipv4:|ipv6:][tcp:|udp:]port``, ``a-b`` or ``any``: family, protocol, count, first port."""
-    rows: list[object] = []
-    for word in split(given.text):
-        found = _BIND.fullmatch(word)
-        if found is None:
-            raise ValueError(f"{word!r} is not family:protocol:port")
-        first = values.integer(found[3], 1, 65535) if found[3] else 0
-        last = values.integer(found[4], first, 65535) if found[4] else first
-        family = {"ipv4": _INET, "ipv6": _INET6}.get(found[1] or word, 0)
-        protocol = {"tcp": _TCP, "udp": _UDP}.get(found[2] or word, 0)
-        rows.append([family, protocol, last - first + 1 if first else 0, first])
-    return rows
+    word = given.text
+    found = _BIND.fullmatch(word)
+    if found is None:
+        raise ValueError(f"{word!r} is not family:protocol:port")
+    first = values.integer(found[3], 1, 65535) if found[3] else 0
+    last = values.integer(found[4], first, 65535) if found[4] else first
+    family = {"ipv4": _INET, "ipv6": _INET6}.get(found[1] or word, 0)
+    protocol = {"tcp": _TCP, "udp": _UDP}.get(found[2] or word, 0)
+    return [[family, protocol, last - first + 1 if first else 0, first]]
 
 
 def _program(given: Given) -> list[object]:
@@ -155,9 +186,10 @@ def _program(given: Given) -> list[object]:
     return [[kind, absolute(path)]]
 
 
-def _interface(name: str) -> str:
-    if not _INTERFACE.fullmatch(name):
-        raise ValueError(f"{name!r} is no network interface")
+def slice_name(name: str) -> str:
+    """The name of a slice, ``a-b.slice`` (systemd.slice(5)); ``-.slice`` is the root."""
+    if name != "-.slice" and not _SLICE.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a slice such as a-b.slice")
     return name
 
 
@@ -165,6 +197,15 @@ def _controller(name: str) -> str:
     if name not in CONTROLLERS:
         raise ValueError(f"it is none of {', '.join(CONTROLLERS)}")
     return name
+
+
+def _controllers(given: Given) -> list[object]:
+    return [_controller(word) for word in bare_words(given.text)]
+
+
+def _filter(given: Given) -> list[object]:
+    """One path, blanks and all."""
+    return [absolute(given.scope.expand(given.text))]
 
 
 def _delegate() -> Row:
@@ -195,16 +236,13 @@ CPU_AND_MEMORY = (
     _weight("CPUShares", 2, 262_144),
     _weight("StartupCPUShares", 2, 262_144),
     scalar("CPUQuota", "t", _quota, "CPUQuotaPerSecUSec"),
-    micros("CPUQuotaPeriodSec"),
+    micros("CPUQuotaPeriodSec", empty=Empty.RESETS),
     *(coded(name, "ay", codes.cpu_set) for name in _CPU_SETS),
     flag("MemoryAccounting"),
     *(_limited(name, values.size) for name in _MEMORY),
     flag("TasksAccounting"),
-    _limited("TasksMax", lambda text: values.integer(text, 1)),
-    choice("ManagedOOMSwap", "auto", "kill"),
-    choice("ManagedOOMMemoryPressure", "auto", "kill"),
+    _limited("TasksMax", lambda text: values.integer(text, 1), whole=False),
     choice("ManagedOOMPreference", "none", "avoid", "omit"),
-    scalar("ManagedOOMMemoryPressureLimit", "u", values.scale),
 )
 
 IO = (
@@ -231,19 +269,39 @@ NETWORK = (
     items("IPAddressDeny", "a(iayu)", _addresses),
     items("SocketBindAllow", "a(iiqq)", _socket_bind),
     items("SocketBindDeny", "a(iiqq)", _socket_bind),
-    selection("RestrictNetworkInterfaces", _interface),
+    selection("RestrictNetworkInterfaces", addresses.interface),
     items("BPFProgram", "a(ss)", _program),
-    words("IPIngressFilterPath", check=absolute),
-    words("IPEgressFilterPath", check=absolute),
+    items("IPIngressFilterPath", "as", _filter),
+    items("IPEgressFilterPath", "as", _filter),
 )
 
+#: Of all types with a control group.
 RESOURCE = (
-    text("Slice"),
-    _delegate(),
-    words("DisableControllers", check=_controller),
-    items("DeviceAllow", "a(ss)", _device),
+    items("DisableControllers", "as", _controllers),
+    _device_allow(),
     choice("DevicePolicy", "auto", "closed", "strict"),
     *CPU_AND_MEMORY,
     *IO,
     *NETWORK,
 )
+
+#: Which slice a unit is in. A slice's own name says in which one it is.
+SLICE = text("Slice", check=slice_name, empty=Empty.REFUSED)
+
+#: Only services and scopes can manage a part of the tree of control groups themselves.
+DELEGATE = _delegate()
+
+#: What systemd-oomd does about a whole group; sockets and mounts are no such group.
+MANAGED_OOM = (
+    choice("ManagedOOMSwap", "auto", "kill", empty=Empty.RESETS),
+    choice("ManagedOOMMemoryPressure", "auto", "kill", empty=Empty.RESETS),
+    scalar("ManagedOOMMemoryPressureLimit", "u", values.scale),
+)
+
+_FEW = "systemd has it for services, scopes and slices only; leave it out"
+
+#: Why some types lack some of these.
+RESOURCE_NOT_TRANSIENT = {"NetClass": "systemd ignores it; leave it out"}
+NO_SLICE = {"Slice": "the slice's name says in which slice it is: a-b.slice is in a.slice"}
+NO_DELEGATE = {"Delegate": "systemd has it for services and scopes only; leave it out"}
+NO_MANAGED_OOM = {name: _FEW for row in MANAGED_OOM for name in row.directives}

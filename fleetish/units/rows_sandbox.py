@@ -23,10 +23,9 @@ from fleetish.units.rows import (
     words,
 )
 from fleetish.units.rows_exec import decode_base64
-from fleetish.units.words import split
+from fleetish.units.words import bare_words, split
 
 _SYSCALL = re.compile(r"@?[a-z0-9_-]+(?::[A-Za-z0-9]+)?", re.ASCII)
-_FAMILY = re.compile(r"AF_[A-Z0-9_]+|none", re.ASCII)
 _FILE_SYSTEM = re.compile(r"@?[a-z0-9._-]+", re.ASCII)
 
 _RECURSIVE = 16384  # MS_REC of mount(2)
@@ -36,7 +35,9 @@ _ALL_CAPABILITIES = 2**64 - 1
 def _syscall(word: str) -> str:
     if not _SYSCALL.fullmatch(word):
         raise ValueError(f"{word!r} is no system call or @group")
-    _, colon, error = word.partition(":")
+    name, colon, error = word.partition(":")
+    if name.startswith("@") and name not in codes.SYSTEM_CALL_GROUPS:
+        raise ValueError(f"{name} is no group of system calls")
     if colon:
         codes.error_number(error)
     return word
@@ -49,12 +50,18 @@ def _allowed_syscall(word: str) -> str:
     return word
 
 
+def _architecture(word: str) -> str:
+    if word not in codes.ARCHITECTURES:
+        raise ValueError(f"{word!r} is no architecture such as native or x86-64")
+    return word
+
+
 def _allowed_family(word: str) -> str:
     return "" if word == "none" else word  # no family at all is an empty list on the bus
 
 
 def _family(word: str) -> str:
-    if not _FAMILY.fullmatch(word):
+    if word != "none" and word not in codes.ADDRESS_FAMILIES:
         raise ValueError(f"{word!r} is no address family such as AF_INET")
     return word
 
@@ -94,7 +101,7 @@ def _namespaces() -> Row:
             return True, 0 if values.boolean(given.text) else codes.ALL_NAMESPACES, False
         except ValueError:
             bare = given.text.removeprefix("~")
-            return False, codes.bits(split(bare), codes.NAMESPACES), bare != given.text
+            return False, codes.bits(bare_words(bare), codes.NAMESPACES), bare != given.text
 
     def build(found: list[tuple[bool, int, bool]]) -> tuple[Property]:
         allowed: int | None = None
@@ -123,8 +130,8 @@ def _binds(given: Given) -> list[object]:
 
 
 def _temporary(given: Given) -> list[object]:
-    pairs = [word.partition(":")[::2] for word in given.words()]
-    return [[absolute(path), options] for path, options in pairs]
+    pairs = [word.partition(":")[::2] for word in split(given.text)]
+    return [[absolute(given.scope.expand(path)), options] for path, options in pairs]
 
 
 _PARTITIONS = frozenset(
@@ -143,7 +150,15 @@ def _mount_options(parts: list[str]) -> list[object]:
 
 
 def _root_image_options(given: Given) -> list[object]:
-    return [row for word in given.words() for row in _mount_options(word.split(":", 1))]
+    if "\\" in given.text:
+        raise ValueError("there is a backslash in it")
+    return [row for word in given.words() for row in _root_options(word.split(":"))]
+
+
+def _root_options(parts: list[str]) -> list[object]:
+    if len(parts) > 2:
+        raise ValueError("it is not partition:options")
+    return _mount_options(parts)
 
 
 def _extension_images(given: Given) -> list[object]:
@@ -169,7 +184,7 @@ def _verity(name: str, is_content: re.Pattern[str]) -> Row:
 
     def read(given: Given) -> Property:
         if given.text.startswith("/"):
-            return Property(f"{name}Path", "s", given.scope.expand(given.text))
+            return Property(f"{name}Path", "s", given.text)  # no specifiers
         if not is_content.fullmatch(given.text):
             raise ValueError("it is neither an absolute path nor the data itself")
         encoded = given.text.removeprefix("base64:")
@@ -204,7 +219,7 @@ FILE_SYSTEM = (
     items("MountImages", "a(ssba(ss))", _mount_images),
     items("ExtensionImages", "a(sba(ss))", _extension_images),
     words("ExtensionDirectories", check=marked_absolute),
-    flag("MountAPIVFS"),
+    flag("MountAPIVFS", Empty.RESETS),
     words(("ReadWritePaths", "ReadWriteDirectories"), check=marked_absolute),
     words(("ReadOnlyPaths", "ReadOnlyDirectories"), check=marked_absolute),
     words(("InaccessiblePaths", "InaccessibleDirectories"), check=marked_absolute),
@@ -251,7 +266,7 @@ ISOLATION = (
     _capability_set("AmbientCapabilities", 0),
     selection("SystemCallFilter", _syscall, _allowed_syscall),
     selection("SystemCallLog", _syscall),
-    words("SystemCallArchitectures"),
+    words("SystemCallArchitectures", check=_architecture),
     scalar("SystemCallErrorNumber", "i", codes.error_number),
     selection("RestrictAddressFamilies", _family, _allowed_family),
     selection("RestrictFileSystems", _file_system),

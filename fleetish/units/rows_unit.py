@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fleetish.errors import BadName
 from fleetish.units import values
 from fleetish.units.name import instantiate, parse_name
@@ -21,7 +23,7 @@ from fleetish.units.rows import (
     text,
     words,
 )
-from fleetish.units.words import Escapes
+from fleetish.units.words import Escapes, bare_words
 
 ACTIONS = (
     "none",
@@ -64,15 +66,35 @@ _DEPENDENCIES: tuple[tuple[str, ...], ...] = (
     ("JoinsNamespaceOf",),
 )
 
-#: What Condition…= and Assert…= test; ``path`` kinds take an absolute path.
-_CONDITIONS = (
+#: What both Condition…= and Assert…= test.
+_KINDS = (
     "ACPower Architecture CPUFeature CPUPressure CPUs Capability ControlGroupController Credential "
-    "DirectoryNotEmpty Environment FileIsExecutable FileNotEmpty Firmware FirstBoot Group Host "
-    "IOPressure KernelCommandLine KernelVersion Memory MemoryPressure NeedsUpdate OSRelease "
-    "PathExists PathExistsGlob PathIsDirectory PathIsEncrypted PathIsMountPoint PathIsReadWrite "
+    "DirectoryNotEmpty Environment FileIsExecutable FileNotEmpty FirstBoot Group Host IOPressure "
+    "KernelCommandLine KernelVersion Memory MemoryPressure NeedsUpdate OSRelease PathExists "
+    "PathExistsGlob PathIsDirectory PathIsEncrypted PathIsMountPoint PathIsReadWrite "
     "PathIsSymbolicLink Security User Virtualization"
 )
-_PATH_KINDS = ("Path", "Directory", "File")
+#: Kinds that begin so take an absolute path.
+_PATH_KINDS = ("Path", "Directory", "File", "NeedsUpdate")
+
+_URL = re.compile(r"(?:https?://|file:/|info:|man:)[\x21-\x7e]+")
+_REBOOT = re.compile(r"[\x20-\x7e]{0,255}")
+
+#: In the value of a condition on pressure, this is no specifier.
+_PERCENTAGE = re.compile(r"(?<=\d)%(?=/|\Z)")
+
+
+def _documentation(url: str) -> str:
+    if not _URL.fullmatch(url):
+        raise ValueError(f"{url!r} begins with none of http:// https:// file:/ info: man:")
+    return url
+
+
+def reboot_argument(text: str) -> str:
+    """What reboot(2) is told, in ASCII."""
+    if not _REBOOT.fullmatch(text):
+        raise ValueError(f"{text!r} is no argument of a reboot: up to 255 ASCII letters")
+    return text
 
 
 def _unit_names(given: Given) -> list[object]:
@@ -80,7 +102,7 @@ def _unit_names(given: Given) -> list[object]:
     for a plain unit, of its prefix."""
     own = given.scope.name
     found: list[object] = []
-    for word in given.words(Escapes.KEEP):
+    for word in map(given.scope.expand, bare_words(given.text)):
         try:
             parts = parse_name(word)
             stands_for = own.instance or own.prefix
@@ -91,26 +113,27 @@ def _unit_names(given: Given) -> list[object]:
 
 
 def _condition(given: Given) -> list[object]:
-    """``|!/path``: ``|`` makes it one of several of which any will do, ``!`` turns it round."""
-    rest = given.text.lstrip()
-    trigger = rest.startswith("|")
-    rest = rest[trigger:].lstrip()
-    negate = rest.startswith("!")
-    parameter = rest[negate:].lstrip()
-    if not given.directive.endswith("Pressure"):  # whose values are percentages
-        parameter = given.scope.expand(parameter)
+    """``|!/path``: ``|`` makes it one of several of which any will do, ``!`` turns it round; no
+    space may follow them before a path."""
     kind = given.directive.removeprefix("Condition").removeprefix("Assert")
+    is_path = kind.startswith(_PATH_KINDS)
+    space = "" if is_path else " \t"
+    trigger = given.text.startswith("|")
+    rest = given.text[trigger:].lstrip(space) if trigger else given.text
+    negate = rest.startswith("!")
+    rest = rest[negate:].lstrip(space) if negate else rest
+    if kind.endswith("Pressure"):
+        rest = _PERCENTAGE.sub("%%", rest)
+    parameter = given.scope.expand(rest)
     if not parameter:
         raise ValueError("it tests nothing")
-    if kind.startswith(_PATH_KINDS) and not parameter.startswith("/"):
-        raise ValueError(f"{parameter!r} is no absolute path")
-    return [given.directive, trigger, negate, parameter]
+    return [given.directive, trigger, negate, absolute(parameter) if is_path else parameter]
 
 
-def _conditions(prefix: str, prop: str) -> Row:
+def _conditions(prefix: str, prop: str, kinds: str) -> Row:
     """All conditions of a unit are one property; an empty one of any kind drops all before it."""
     return Row(
-        tuple(prefix + kind for kind in _CONDITIONS.split()),
+        tuple(prefix + kind for kind in kinds.split()),
         ((prop, "a(sbbs)"),),
         _condition,
         lambda found: (Property(prop, "a(sbbs)", found),),
@@ -131,25 +154,30 @@ def _on_failure_mode() -> Row:
         ((prop, "s"),),
         read,
         lambda found: (Property(prop, "s", found[-1]),),
+        empty=Empty.REFUSED,
     )
 
 
-#: Limits of starting; [Service] still takes these under their old place and spelling.
+_INTERVAL = "StartLimitIntervalUSec"
+
+#: Limits of starting that [Service] still takes in their old place.
 START_LIMITS = (
-    micros(("StartLimitIntervalSec", "StartLimitInterval"), "StartLimitIntervalUSec"),
     number("StartLimitBurst", "u", 0, 2**32 - 1),
     choice("StartLimitAction", *ACTIONS),
     choice("FailureAction", *ACTIONS),
-    text("RebootArgument"),
+    text("RebootArgument", check=reboot_argument),
 )
+
+#: [Service] has this one only by its old name.
+OLD_START_LIMIT = micros("StartLimitInterval", _INTERVAL)
 
 UNIT = (
     text("Description"),
-    words("Documentation", escapes=Escapes.KEEP),
+    words("Documentation", escapes=Escapes.KEEP, check=_documentation),
     *(items(names, "as", _unit_names, empty=Empty.NOTHING) for names in _DEPENDENCIES),
     words("RequiresMountsFor", check=absolute, empty=Empty.NOTHING),
     flag("StopWhenUnneeded"),
-    only_no("RefuseManualStart", "such a unit cannot be started from outside its host"),
+    flag("RefuseManualStart"),
     only_no("RefuseManualStop", "such a unit cannot be stopped from outside its host"),
     flag("AllowIsolate"),
     flag("DefaultDependencies"),
@@ -158,20 +186,22 @@ UNIT = (
     choice("OnSuccessJobMode", *JOB_MODES),
     _on_failure_mode(),
     choice("SuccessAction", *ACTIONS),
-    number("FailureActionExitStatus", "i", 0, 255),
-    number("SuccessActionExitStatus", "i", 0, 255),
+    number("FailureActionExitStatus", "i", 0, 255, Empty.RESETS),
+    number("SuccessActionExitStatus", "i", 0, 255, Empty.RESETS),
     micros("JobRunningTimeoutSec"),
     choice("JobTimeoutAction", *ACTIONS),
-    text("JobTimeoutRebootArgument"),
+    text("JobTimeoutRebootArgument", check=reboot_argument),
     text("SourcePath", check=absolute),
+    micros(("StartLimitIntervalSec", "StartLimitInterval"), _INTERVAL),
     *START_LIMITS,
-    _conditions("Condition", "Conditions"),
-    _conditions("Assert", "Asserts"),
+    _conditions("Condition", "Conditions", f"{_KINDS} Firmware"),
+    _conditions("Assert", "Asserts", _KINDS),
 )
 
 #: Read by systemd from files only.
 UNIT_NOT_TRANSIENT: dict[str, str] = {
     "JobTimeoutSec": "JobRunningTimeoutSec= is taken, and counts from when the job runs",
+    "IgnoreOnSnapshot": "systemd ignores it; leave it out",
     "RequiresOverridable": "systemd has dropped it; use Requires=",
     "RequisiteOverridable": "systemd has dropped it; use Requisite=",
 }

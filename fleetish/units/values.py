@@ -56,6 +56,7 @@ _UNITS = {
 _SPAN = re.compile(
     rf"[ \t]*(?:\+?(\d+)(?:\.(\d+))?|\.(\d+))[ \t]*({'|'.join(_UNITS)})?[ \t]*", re.ASCII
 )
+_SPACED_NUMBERS = re.compile(r"\d[ \t]+[\d.+]|\d[ \t]*\Z", re.ASCII)
 _SIZE = re.compile(r"[ \t]*\+?(\d+)(?:\.(\d*))?[ \t]*([EPTGMKB]?)[ \t]*", re.ASCII)
 _SIZE_ORDER = "EPTGMKB"
 _PERCENT = re.compile(r"(\d+)(?:\.(\d{1,2}))?%|(\d+)(?:\.(\d))?‰|(\d+)‱", re.ASCII)
@@ -87,6 +88,8 @@ def span(text: str, default: int = _SECOND) -> int:
         unit = _UNITS[found[4]] if found[4] else default
         total += int(found[1] or 0) * unit + _fraction(found[2] or found[3] or "", unit)
         at = found.end()
+        if at < len(text) and not found[4] and found[0][-1] not in " \t":
+            raise ValueError("a number in it has neither a unit nor a space behind it")
     if total >= INFINITY:
         raise ValueError("the time span is too long")
     return total
@@ -115,6 +118,8 @@ def seconds(text: str) -> float:
 def nanoseconds(text: str) -> int:
     """A time span in nanoseconds; a bare number counts them, as does ``ns`` or ``nsec``."""
     found = re.fullmatch(r"[ \t]*(\d+)[ \t]*(?:ns|nsec)?[ \t]*", text, re.ASCII)
+    if not found and _SPACED_NUMBERS.search(text):
+        raise ValueError("a number in it has no unit behind it")
     micros = 0 if found else span(text)
     total = int(found[1]) if found else INFINITY if micros == INFINITY else micros * 1000
     if total > INFINITY:

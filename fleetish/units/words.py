@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum, auto
 
 _SPACE = " \t\n\r"
+_SPACES = re.compile(r"[ \t\n\r]+")
 _MARKS = frozenset("\"'\\")
 _ESCAPE = re.compile(
     r"\\(?:([abfnrtvs\\\"'])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
@@ -33,6 +34,9 @@ _SIMPLE = {
     '"': '"',
     "'": "'",
 }
+
+
+_NULS = frozenset({r"\x00", r"\000", r"\u0000", r"\U00000000"})
 
 
 class Escapes(Enum):
@@ -60,8 +64,15 @@ _BETWEEN_COLONS = re.compile(
 )
 
 
+def bare_words(text: str) -> list[str]:
+    """The words of a value in which systemd knows neither quotes nor escapes."""
+    return [word for word in _SPACES.split(text) if word]
+
+
 def split(text: str, escapes: Escapes = Escapes.DROP) -> list[str]:
     """The words of a value, quotes and escapes resolved."""
+    if escapes is Escapes.DROP and text.endswith("\\"):
+        raise ValueError("a backslash at its end stands before nothing")
     if text.isascii() and not _MARKS.intersection(text):
         return text.split()
     return [unquote(raw, escapes) for raw in raw_words(text, escapes)]
@@ -112,14 +123,24 @@ def _parts(raw: str) -> list[str]:
     return found
 
 
-def unescape(text: str) -> str:
-    """C-style escapes resolved in a whole value that has no quotes; unknown ones stay."""
-    return _as_text(_unescape(text))
+def check_escapes(text: str) -> None:
+    """Raise ValueError when a backslash begins no C-style escape."""
+    if "\\" in text and "\\" in _ESCAPE.sub("", text):
+        raise ValueError("a backslash in it begins no escape such as \\n or \\x20")
 
 
-def unescape_bytes(text: str) -> bytes:
-    """The same as bytes, for values that may hold anything but text."""
-    return _unescape(text).encode("utf-8", "surrogateescape")
+def unescape_bytes(text: str, *, nul: bool = False) -> bytes:
+    """C-style escapes resolved in a whole value that has no quotes and may be no text; ``nul``:
+    they may stand for NUL. Raises ValueError on an unknown one."""
+    if "\\" not in text:
+        return text.encode()
+    check_escapes(text)
+    resolve = _resolve_any if nul else _resolve_one
+    return _ESCAPE.sub(resolve, text).encode("utf-8", "surrogateescape")
+
+
+def _resolve_any(found: re.Match[str]) -> str:
+    return "\0" if found[0] in _NULS else _resolve_one(found)
 
 
 def _unescape(text: str) -> str:

@@ -8,8 +8,9 @@ fleet's own options (MachineID … Replaces) mean what fleet v1.0 made of them:
   first value of the first spelling that is present wins.
 - What excludes each other is refused with fleet's words.
 
-One thing differs on purpose: a MachineMetadata value that is not ``key=value`` is refused, where
-fleet ignored it in silence. The other options are fleetish's own; there an empty assignment resets.
+Two things differ on purpose: a MachineMetadata value that is not ``key=value`` is refused, where
+fleet ignored it in silence, and MachineOf takes patterns beside names. The other options are
+fleetish's own; there an empty assignment resets.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ import msgspec
 
 from fleetish.errors import BadOption, BadUnit
 from fleetish.resources import NOTHING, Resources
-from fleetish.units import values
+from fleetish.units import values, variables
 from fleetish.units.bonds import bonds
+from fleetish.units.constraint import Constraint
+from fleetish.units.fetch import Fetch
 from fleetish.units.file import Entry, UnitFile
-from fleetish.units.globs import matches
+from fleetish.units.globs import covers, matches
+from fleetish.units.health import HealthCheck, OnUnhealthy, Readiness, problems
 from fleetish.units.name import UnitName, parse_name
 from fleetish.units.xfleet_options import OPTIONS, Class, Option
 
@@ -37,8 +41,11 @@ class Requirements(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a unit asks of a machine, read once from its file.
 
     ``metadata`` holds (key, allowed values) pairs; ``ports`` holds numbers, 0 for "any one port";
-    ``backoff_s`` and ``backoff_max_s`` are seconds. ``triggers``, ``wanted_by`` and ``required_by``
-    are its bonds to other units (:mod:`fleetish.units.bonds`).
+    ``backoff_s`` and ``backoff_max_s`` are seconds. ``environment`` is what
+    :mod:`fleetish.units.variables` fills in. ``health`` and ``readiness`` are its checks
+    (:mod:`fleetish.units.health`). ``sandbox``: it has a directory of its own, with the files of
+    ``fetch``. ``triggers``, ``wanted_by``, ``required_by`` and ``pulls`` are
+    its bonds to other units (:mod:`fleetish.units.bonds`).
     """
 
     machine_id: str = ""
@@ -55,9 +62,17 @@ class Requirements(msgspec.Struct, frozen=True, omit_defaults=True):
     reschedule_after: int = 3
     backoff_s: float = 1.0
     backoff_max_s: float = 60.0
+    environment: tuple[str, ...] = ()
+    health: tuple[HealthCheck, ...] = ()
+    readiness: Readiness | None = None
+    on_unhealthy: OnUnhealthy = OnUnhealthy.NONE
+    constraints: tuple[Constraint, ...] = ()
+    sandbox: bool = False
+    fetch: tuple[Fetch, ...] = ()
     triggers: tuple[str, ...] = ()
     wanted_by: tuple[str, ...] = ()
     required_by: tuple[str, ...] = ()
+    pulls: tuple[str, ...] = ()
 
 
 _SPELLINGS = {spelling: option for option in OPTIONS for spelling in (option.key, *option.aliases)}
@@ -99,8 +114,10 @@ def read_requirements(
     reserved = _reservation(file, found, refuse)
     if reserved != NOTHING:
         found["resources"] = reserved
+    if found.get("fetch"):
+        found["sandbox"] = True
     result = Requirements(**found, **bonds(file, name)._asdict())
-    _check_together(result, file, refuse)
+    _check_together(result, file, name, refuse)
     return result
 
 
@@ -196,7 +213,7 @@ def _derived(
 
 
 def _bad_value(file: UnitFile, entry: Entry, problem: str, kind: type[BadUnit]) -> BadUnit:
-    message = f"cannot use {entry.key}={entry.value}: {problem}"
+    message = f"cannot use {entry.key}={entry.shown}: {problem}"
     return kind(message, where=file.where(entry), directive=entry.key)
 
 
@@ -221,15 +238,21 @@ _EXCLUSIVE = (
 )
 
 
-def _check_together(want: Requirements, file: UnitFile, refuse: Refuse) -> None:
+def _check_together(want: Requirements, file: UnitFile, name: str, refuse: Refuse) -> None:
     """Refuse options that exclude each other."""
     kinds = (("conflict", "Conflicts", want.conflicts), ("replace", "Replaces", want.replaces))
     for peer in want.machine_of:
         for kind, key, patterns in kinds:
-            hit = next((pattern for pattern in patterns if matches(pattern, peer)), None)
+            hit = next((pattern for pattern in patterns if covers(pattern, peer)), None)
             if hit is not None:
                 text = f'unresolvable requirements: peer "{peer}" matches {kind} "{hit}"'
                 refuse(_clash(file, text, "MachineOf", key))
+    for activated in want.triggers:
+        for kind, key, patterns in kinds:
+            hit = next((pattern for pattern in patterns if matches(pattern, activated)), None)
+            if hit is not None:
+                text = f'it activates {activated}, which matches {kind} "{hit}"'
+                refuse(_clash(file, f"unresolvable requirements: {text}", key))
     given = {row.key for row in OPTIONS if not row.resets and getattr(want, row.field)}
     for one, other, text in _EXCLUSIVE:
         if {one, other} <= given:
@@ -237,6 +260,42 @@ def _check_together(want: Requirements, file: UnitFile, refuse: Refuse) -> None:
     if want.backoff_max_s < want.backoff_s:
         text = "BackoffMax cannot be less than Backoff"
         refuse(_clash(file, text, "Backoff", "BackoffMax"))
+    for text in variables.problems(want.environment, len(want.ports)):
+        refuse(_clash(file, text, "Environment"))
+    _check_probes(want, file, refuse)
+    _check_sandbox(want, file, name, refuse)
+
+
+#: Values of Restart= with which systemd starts a killed service again (systemd.service(5)).
+_AFTER_A_KILL = ("always", "on-failure", "on-abnormal", "on-abort")
+
+
+def _check_probes(want: Requirements, file: UnitFile, refuse: Refuse) -> None:
+    """Refuse checks of ports that are not claimed, and a restart that nobody would make."""
+    probes = {"HealthCheck": want.health, "Readiness": (want.readiness,) if want.readiness else ()}
+    for option, text in problems(probes, len(want.ports)):
+        refuse(_clash(file, text, option))
+    if want.on_unhealthy is OnUnhealthy.NONE:
+        return
+    policy = file.last("Service", "Restart")
+    again = want.reschedule or (policy is not None and policy.value in _AFTER_A_KILL)
+    if not want.health:
+        text = "cannot use OnUnhealthy=restart: it has no HealthCheck="
+        refuse(_clash(file, text, "OnUnhealthy"))
+    elif not again:
+        text = "cannot use OnUnhealthy=restart: with neither Restart=on-failure nor"
+        refuse(_clash(file, f"{text} Reschedule=on-failure it stays failed", "OnUnhealthy"))
+
+
+def _check_sandbox(want: Requirements, file: UnitFile, name: str, refuse: Refuse) -> None:
+    """Refuse a sandbox where nothing could work in it, and fetching where systemd would not find
+    the program that fetches."""
+    key = "Fetch" if want.fetch else "Sandbox"
+    if want.sandbox and not name.endswith(".service"):
+        refuse(_clash(file, f"cannot use {key}= in {name}: only a service has a sandbox", key))
+    rooted = [key for key in ("RootDirectory", "RootImage") if file.last("Service", key)]
+    if want.fetch and rooted:
+        refuse(_clash(file, f"Fetch cannot be used with {rooted[0]}=", "Fetch"))
 
 
 def _clash(file: UnitFile, text: str, *keys: str) -> BadOption:

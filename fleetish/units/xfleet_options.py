@@ -7,8 +7,9 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from fleetish.units import values
-from fleetish.units.globs import matches
+from fleetish.units import constraint, fetch, values, variables
+from fleetish.units.globs import is_glob, matches
+from fleetish.units.health import health_checks, on_unhealthy, readiness
 
 #: Ports that one unit may claim, at most.
 MAX_PORTS = 1024
@@ -48,7 +49,11 @@ def _filled(rows: list[str]) -> list[str]:
 
 
 def _peers(rows: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_filled(rows)))
+    found = tuple(dict.fromkeys(_filled(rows)))
+    for word in found:
+        if is_glob(word):
+            matches(word, "")  # a malformed pattern is refused here, once
+    return found
 
 
 def _patterns(rows: list[str]) -> tuple[str, ...]:
@@ -145,7 +150,8 @@ OPTIONS = (
         "MachineOf",
         "machine_of",
         _peers,
-        "Run where this unit is placed. Repeated: where all of them are.",
+        "Run where this unit is placed; with a pattern such as web@*.service, where one of the "
+        "units is that it means. Repeated: where all of that holds.",
         aliases=("X-ConditionMachineOf",),
     ),
     Option(
@@ -217,4 +223,60 @@ OPTIONS = (
         resets=True,
     ),
     Option("BackoffMax", "backoff_max_s", _seconds, "Longest such wait. Default 60s.", resets=True),
+    Option(
+        "Environment",
+        "environment",
+        variables.read_all,
+        "NAME=text: a variable whose text holds ${PORT0}, ${PORT1} … ${PORTS}, ${LAUNCH} or "
+        "${MACHINE}. Repeats add; [Service]'s own Environment= wins.",
+        resets=True,
+    ),
+    Option(
+        "HealthCheck",
+        "health",
+        health_checks,
+        "A probe that its machine repeats while the unit is active: http, https, tcp or command, "
+        "then options. Repeated: all must succeed.",
+        resets=True,
+    ),
+    Option(
+        "Readiness",
+        "readiness",
+        lambda rows: readiness(rows[-1]),
+        "A probe (http or https, then options) that must succeed once after each start.",
+        resets=True,
+    ),
+    Option(
+        "OnUnhealthy",
+        "on_unhealthy",
+        lambda rows: on_unhealthy(rows[-1]),
+        "restart: an unhealthy unit is killed, so that Restart= or Reschedule= starts it again. "
+        "Default none.",
+        resets=True,
+    ),
+    Option(
+        "Constraint",
+        "constraints",
+        constraint.read_all,
+        "FIELD OPERATOR [VALUE]: spread or gather the units of a template by hostname or a "
+        "metadata key. UNIQUE, MAX_PER n, GROUP_BY [n], CLUSTER [value], IS value, LIKE and "
+        "UNLIKE regular expression. Repeated: all must hold.",
+        resets=True,
+    ),
+    Option(
+        "Sandbox",
+        "sandbox",
+        lambda rows: values.boolean(rows[-1]),
+        "yes: a directory of its own to work in, gone when the unit leaves the machine. "
+        "Default no.",
+        resets=True,
+    ),
+    Option(
+        "Fetch",
+        "fetch",
+        fetch.read_all,
+        "URI [extract] [executable] [cache] [dest=PATH] [sha256=HEX]: a file to have in the "
+        "sandbox before each start; implies Sandbox=yes. Repeats add.",
+        resets=True,
+    ),
 )

@@ -32,3 +32,19 @@ def test_who_pulls_a_unit_up_but_no_target() -> None:
 
 def test_an_unfinished_quote_pulls_nothing_up() -> None:
     assert bonds(parse('[Install]\nWantedBy="main.service\n'), "side.service") == Bonds()
+
+
+def test_what_a_unit_pulls_up_but_no_target_and_mounts_of_all_its_paths() -> None:
+    text = (
+        "[Unit]\nRequires=db.service a.target\nWants=log@%i.service\nBindsTo=x.socket\n"
+        "Upholds=y.service db.service\nAfter=z.service\nRequiresMountsFor=/srv/a-b/%i relative\n"
+    )
+    assert bonds(parse(text), "web@1.service").pulls == (
+        "db.service",
+        "log@1.service",
+        "x.socket",
+        "y.service",
+        "srv-a\\x2db-1.mount",
+        "srv-a\\x2db.mount",
+        "srv.mount",
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetish.errors import BadOption
-from fleetish.units.globs import matches
+from fleetish.units.globs import covers, is_glob, matches
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,40 @@ def plain(pattern: str, name: str) -> bool:
 @given(st.text("ab*?", max_size=7), st.text("ab", max_size=9))
 def test_stars_and_question_marks_mean_what_they_should(pattern: str, name: str) -> None:
     assert matches(pattern, name) == plain(pattern, name)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "word", "expected"),
+    [
+        ("a*", "ab.service", True),
+        ("a*", "b.service", False),
+        ("web@*", "web@*.service", True),
+        ("web@*.service", "web@*", False),
+        ("*", "web@*", True),
+        ("web@1.service", "web@*", False),
+        ("web@?.service", "web@*.service", False),
+        ("web@*.service", "web@?.service", True),
+        ("a?", "a?", True),
+        ("a[0-9]", "a[0-9]", True),
+        ("a[0-9]", "a5", True),
+        ("*", "a[0-9]", False),  # true, but not plain to see
+    ],
+)
+def test_a_pattern_covers_what_it_means_in_any_case(
+    pattern: str, word: str, expected: bool
+) -> None:
+    assert covers(pattern, word) is expected
+
+
+NAMES = ["".join(chars) for size in range(6) for chars in product("ab", repeat=size)]
+
+
+@given(st.text("ab*?", max_size=5), st.text("ab*?", max_size=5))
+def test_what_a_covered_pattern_means_the_other_means_too(pattern: str, word: str) -> None:
+    meant = [name for name in NAMES if matches(word, name)]
+    assert not covers(pattern, word) or all(matches(pattern, name) for name in meant)
+
+
+def test_a_backslash_alone_is_part_of_a_name() -> None:
+    assert not is_glob("dev-my\\x2ddisk.mount")
+    assert all(is_glob(word) for word in ("web@*", "a?", "[ab]"))

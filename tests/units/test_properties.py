@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from fleetish.errors import BadUnit
 from fleetish.units.file import parse
-from fleetish.units.properties import PROPERTIES, SECTIONS, Property, TransientUnit, translate
+from fleetish.units.properties import PROPERTIES, Property, TransientUnit, translate
+from fleetish.units.sections import SECTIONS
 from fleetish.units.specifiers import Context
 from fleetish.units.values import INFINITY
-from tests.units.samples import untested
+from tests.units.samples import sample
 
 HOST = Context(hostname="node1")
 
@@ -170,6 +171,20 @@ def test_a_directive_becomes_its_property(
             " character",
         ),
         (
+            "[Service]\nStartLimitIntervalSec=5",
+            "web@.service:2: cannot use StartLimitIntervalSec=: [Service] has no such directive"
+            " (it belongs in [Unit])",
+        ),
+        (
+            "[Service]\nNice=5\nNice=\nRemainAfterExit=",
+            "web@.service:4: cannot use RemainAfterExit=: it is empty",
+        ),
+        (
+            "[Install]\nWantdBy=x.service",
+            "web@.service:2: cannot use WantdBy=: [Install] has no such directive"
+            " (did you mean WantedBy=?)",
+        ),
+        (
             "[Unit]\nRefuseManualStop=yes",
             "web@.service:2: cannot use RefuseManualStop=yes: such a unit cannot be stopped from"
             " outside its host",
@@ -180,6 +195,90 @@ def test_what_cannot_be_taken_is_refused_with_file_line_and_directive(
     text: str, message: str
 ) -> None:
     assert refusal(text) == message
+
+
+def test_a_socket_becomes_one_call() -> None:
+    text = """
+[Socket]
+ListenStream=/var/run/%p.sock
+ListenDatagram=
+ListenStream=80
+ListenFIFO=/run//fifo
+BindToDevice=*
+Service=web@1.service
+ExecStartPre=-/bin/mkdir /a
+"""
+    assert translate(parse(text), "web@1.socket", HOST).properties == (
+        Property("Listen", "a(ss)", [["Stream", "80"], ["FIFO", "/run/fifo"]]),
+        Property("ExecStartPre", "a(sasb)", [["/bin/mkdir", ["/bin/mkdir", "/a"], True]]),
+    )
+
+
+def test_a_timer_becomes_one_call() -> None:
+    text = "[Timer]\nOnCalendar=daily\nOnBootSec=\nOnBootSec=1min\nOnCalendar=Mon *:0/15\n"
+    found = translate(parse(text + "OnActiveSec=2s\nAccuracySec=1us\n"), "a.timer", HOST)
+    assert found.properties == (
+        Property("TimersMonotonic", "a(st)", [["OnBootSec", 60_000_000], ["OnActiveSec", 2000000]]),
+        Property("TimersCalendar", "a(ss)", [["OnCalendar", "Mon *:0/15"]]),
+        Property("AccuracyUSec", "t", 1),
+    )
+
+
+def test_a_path_and_an_automount_become_calls() -> None:
+    text = "[Path]\nPathExists=/a//%p\nDirectoryNotEmpty=/b/\nUnit=x.service\n"
+    assert translate(parse(text), "x.path", HOST).properties == (
+        Property("Paths", "a(ss)", [["PathExists", "/a/x"], ["DirectoryNotEmpty", "/b"]]),
+    )
+    text = "[Automount]\nWhere=/a/b/\nTimeoutIdleSec=0\n"
+    assert translate(parse(text), "a-b.automount", HOST).properties == (
+        Property("Where", "s", "/a/b"),
+        Property("TimeoutIdleUSec", "t", INFINITY),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("a.socket", "[Socket]\nBacklog=5", "a socket needs something to listen on"),
+        ("a.socket", "[Socket]\nListenStream=80\nAccept=yes", "an instance of a template file"),
+        (
+            "a.socket",
+            "[Socket]\nListenStream=80\nService=b.service",
+            "a transient socket activates a.service, whose name it has"
+            " (call it b.socket and leave out Service=)",
+        ),
+        ("a.socket", "[Socket]\nListenStream=80\nSymlinks=/x", "need exactly one socket or FIFO"),
+        ("a.socket", "[Socket]\nListenStream=80\nExecStartPre=+/x", "take no prefix but - and @"),
+        ("a.socket", "[Socket]\nListenStream=80\nDelegate=yes", "for services and scopes only"),
+        ("a.socket", "[Socket]\nListenStream=localhost", "is no port of 1 … 65535"),
+        ("a.socket", "[Socket]\nListenStream=1.2.3.4:0", "'0' is no port of 1 … 65535"),
+        ("a.socket", "[Socket]\nListenStream=/" + "x" * 107, "a name of 1 … 106 bytes"),
+        ("a.socket", "[Socket]\nListenSequentialPacket=80", "only a Unix socket"),
+        ("a.socket", "[Socket]\nListenNetlink=foo 1", "'foo' is no netlink family"),
+        ("a.socket", "[Socket]\nListenStream=80\nPAMName=a\nKillMode=mixed", "needs KillMode="),
+        ("a.timer", "[Timer]\nPersistent=yes", "a timer needs a time, such as OnCalendar=daily"),
+        ("a.timer", "[Timer]\nOnCalendar=25:00", "there is no such hour"),
+        ("a.timer", "[Timer]\nOnBootSec=1\nUnit=b.service", "call it b.timer"),
+        ("a.path", "[Path]\nMakeDirectory=yes", "a path unit needs a path to watch"),
+        ("a.path", "[Path]\nPathExists=a/b", "is no absolute path without .."),
+        ("a.mount", "[Mount]\nWhere=/a", "a mount needs What="),
+        ("a.mount", "[Mount]\nWhat=x\nWhere=/b", "its name must be its path"),
+        ("a@b.mount", "[Mount]\nWhat=x\nWhere=/a", "its name must be its path"),
+        ("proc.mount", "[Mount]\nWhat=x", "systemd mounts API file systems itself"),
+        ("-.automount", "[Automount]\n", "the root directory cannot be mounted on demand"),
+        ("a.automount", "[Automount]\nExtraOptions=ro,fd=3", "some of the options are systemd's"),
+        ("a-.slice", "[Slice]\n", "a slice is named after its place"),
+        ("a-b.slice", "[Slice]\nSlice=a.slice", "a-b.slice is in a.slice"),
+        ("a.scope", "[Scope]\n", "so it has no file"),
+        ("a.target", "[Unit]\n", "systemd takes no transient targets"),
+        ("a.swap", "[Swap]\n", "systemd takes no transient swap units"),
+        ("dev-sda.device", "[Unit]\n", "devices come from the kernel, not from files"),
+    ],
+)
+def test_what_systemd_would_not_run_is_refused(name: str, text: str, why: str) -> None:
+    with pytest.raises(BadUnit) as caught:
+        translate(parse(text), name, HOST)
+    assert why in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -225,21 +324,26 @@ def test_a_slice_takes_limits() -> None:
     )
 
 
+#: What the rest of such a file sets.
+FRAME = {
+    ("Conditions", "a(sbbs)"),
+    ("ExecStart", "a(sasb)"),
+    ("RemainAfterExit", "b"),
+    ("Listen", "a(ss)"),
+    ("TimersMonotonic", "a(st)"),
+    ("Paths", "a(ss)"),
+    ("What", "s"),
+}
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), st.data())
 def test_any_value_makes_its_own_properties_or_a_refusal(value: str, data: st.DataObject) -> None:
-    section = data.draw(st.sampled_from(["Unit", "Service"]))
+    section = data.draw(st.sampled_from(sorted(set(PROPERTIES) - {"Scope"})))
     key = data.draw(st.sampled_from(sorted(PROPERTIES[section])))
-    text = f"[{section}]\n{key}={value}\n[Service]\nExecStart=/bin/true\n"
+    base = sample(section, (f"{key}={value}",))
     try:
-        found = translate(parse(text), "a@b.service", HOST).properties
+        found = translate(parse(base.text), f"a.{base.kind}", HOST).properties
     except BadUnit:
         return
-    rows = PROPERTIES[section][key].properties
-    assert {(row.name, row.signature) for row in found} <= {*rows, ("ExecStart", "a(sasb)")}
-
-
-def test_each_directive_has_one_row_and_a_sample() -> None:
-    for section, rows in SECTIONS.items():
-        names = [name for row in rows for name in row.directives]
-        assert sorted(names) == sorted(set(names)), section
-    assert untested() == set()
+    rows = {prop for row in SECTIONS[section] if key in row.directives for prop in row.properties}
+    assert {(row.name, row.signature) for row in found} <= rows | FRAME

@@ -48,13 +48,28 @@ DIFFERENT = {
     "IPAddressDeny": "systemd-run takes only one word of the named networks",
     "IPAddressAllow": "systemd-run does not clear the host bits",
     "RestrictAddressFamilies": "none is refused by systemd as systemd-run sends it",
+    "Sockets": "not on the bus; what the table makes of it is Wants= and After=",
+    "Service": "not on the bus",
+    "Unit": "not on the bus",
+    "ExecStopPre": "unknown to systemd-run, taken by systemd",
+    "ReadWriteOnly": "misspelled by systemd-run, taken by systemd",
+    "SmackLabelIPIn": "spelled by systemd-run as systemd does not take it",
+}
+#: What systemd-run is told, by section, so that it sends the setting for a unit of that type.
+SWITCHES = {
+    "Socket": ("--socket-property",),
+    "Timer": ("--on-boot=1week", "--timer-property"),
+    "Path": ("--path-property",),
 }
 #: One line without quoting, specifiers or resets: these are the file reader's business.
 PLAIN = [
     sample
     for sample in SAMPLES
     if len(sample.lines) == 1
-    and not re.search(r"[%\"'\\;]|=$|=0$|=~$|:~|//|/$|@\.|^\w+=\S*[|!] ", sample.label)
+    and sample.section in ("Unit", "Service", *SWITCHES)
+    and not re.search(
+        r"[%\"'\\;]|=$|=0$|=~$|:~|//|/$|@\.|/var/run/|=syslog|^\w+=\S*[|!] ", sample.label
+    )
     and sample.label.partition("=")[0] not in DIFFERENT
 ]
 
@@ -110,24 +125,17 @@ async def sent(address: str, samples: list[Sample]) -> dict[str, object]:
     found: dict[str, object] = {}
     for sample in samples:
         manager.properties = []
-        said = await run(address, sample.lines[0])
-        found[sample.label] = [plain(row) for row in manager.properties] or said
+        said = await run(address, sample)
+        found[sample.title] = [plain(row) for row in manager.properties] or said
     bus.disconnect()
     return found
 
 
-async def run(address: str, setting: str) -> str:
+async def run(address: str, sample: Sample) -> str:
     """Run systemd-run with one setting against our bus; what it wrote."""
-    argv = (
-        "systemd-run",
-        "--user",
-        "--wait",
-        "-q",
-        "--unit=x.service",
-        "-p",
-        setting,
-        "/bin/false",
-    )
+    *before, switch = SWITCHES.get(sample.section, ("--wait", "--property"))
+    setting = f"{switch}={sample.lines[0]}"
+    argv = ("systemd-run", "--user", "-q", "--unit=x.service", *before, setting, "/bin/false")
     process = await asyncio.create_subprocess_exec(
         *argv,
         env={**os.environ, "DBUS_SESSION_BUS_ADDRESS": address},
@@ -147,13 +155,13 @@ def plain(value: object) -> object:
 def test_the_table_makes_what_systemd_run_sends(address: str) -> None:
     theirs = asyncio.run(sent(address, PLAIN))
     ours = {
-        sample.label: [
+        sample.title: [
             [row.name, [row.signature, plain(row.value)]]
-            for row in translate(parse(sample.text), "x.service", Context()).properties
+            for row in translate(parse(sample.text), f"x.{sample.kind}", Context()).properties
         ]
         for sample in PLAIN
     }
-    assert len(PLAIN) > 350
+    assert len(PLAIN) > 480
     assert {k: own(v) for k, v in ours.items()} == {k: own(v) for k, v in theirs.items()}
 
 
@@ -165,5 +173,10 @@ def own(rows: object) -> object:
         ["ExecStart", ["a(sasb)", [["/bin/false", ["/bin/false"], False]]]],
         ["ExecStart", ["a(sasb)", [["/bin/true", ["/bin/true"], False]]]],
         ["RemainAfterExit", ["b", True]],
+        ["RemainAfterElapse", ["b", False]],
+        ["Conditions", ["a(sbbs)", [["ConditionPathExists", False, True, "/"]]]],
+        ["Listen", ["a(ss)", [["Stream", "/run/base"]]]],
+        ["TimersMonotonic", ["a(st)", [["OnBootSec", 604_800_000_000]]]],
+        ["Paths", ["a(ss)", [["PathExists", "/nonexistent"]]]],
     )
     return [row for row in rows if row not in frame] if isinstance(rows, list) else rows

@@ -39,9 +39,30 @@ def test_a_bad_name_is_the_only_problem_there_can_be() -> None:
 
 def test_a_type_that_cannot_be_run_is_a_problem() -> None:
     (problem,) = verify(parse("[Unit]\nDescription=x\n", "f"), "web.target")
-    assert str(problem) == "f: cannot run web.target: units of type target cannot be translated yet"
+    assert str(problem) == (
+        "f: cannot run web.target: systemd takes no transient targets;"
+        " name the units themselves in WantedBy="
+    )
 
 
 def test_a_file_of_a_mebibyte_is_one_clear_problem() -> None:
     found = verify_text("[A]\nB=" + "x" * 2**20, "a.service", "f")
     assert "f: cannot take a unit file of 1048582 bytes: the limit is 524288" in map(str, found)
+
+
+@pytest.mark.parametrize("template", [False, True])
+def test_a_slice_outside_of_the_clusters_is_a_problem_of_its_line(template: bool) -> None:
+    text = "[Service]\nExecStart=/bin/true\nSlice=system.slice\n"
+    name = "web@.service" if template else "web.service"
+    (problem,) = verify_text(text, name)
+    assert (problem.where, problem.directive) == (f"{name}:3", "Slice")
+    assert "units of a cluster stay in fleetish.slice" in problem.message
+    assert verify_text(text.replace("system", "fleetish-web"), name) == ()
+
+
+def test_another_name_is_refused_but_not_the_units_own() -> None:
+    text = "[Service]\nExecStart=/bin/true\n[Install]\nAlias=www.service\nWantedBy=x.target\n"
+    (problem,) = verify_text(text, "web.service")
+    assert str(problem).startswith("web.service:4: cannot use Alias=www.service: a transient unit")
+    assert verify_text(text, "www.service") == ()
+    assert verify_text(text.replace("www.service", ""), "web.service") == ()

@@ -28,6 +28,8 @@ def read(text: str, name: str = "web@3.service", strict: bool = True) -> Require
         ),
         ('MachineOf="a.service" "b.service"', Requirements(machine_of=("a.service", "b.service"))),
         ("MachineOf=b@%i.service", Requirements(machine_of=("b@3.service",))),
+        ("MachineOf=b@*.service", Requirements(machine_of=("b@*.service",))),
+        ("MachineOf=b*\nConflicts=b@1*", Requirements(machine_of=("b*",), conflicts=("b@1*",))),
         ("Conflicts=a* b?\nConflicts=c", Requirements(conflicts=("a*", "b?", "c"))),
         ("X-Conflicts=old\nConflicts=new", Requirements(conflicts=("old", "new"))),
         ("Conflicts=%p@*.service", Requirements(conflicts=("web@*.service",))),
@@ -76,6 +78,10 @@ def test_an_option_becomes_a_requirement(text: str, expected: Requirements) -> N
             "MachineOf=ab\nReplaces=a*",
             'web@.service:3: unresolvable requirements: peer "ab" matches replace "a*"',
         ),
+        (
+            "MachineOf=ab*\nConflicts=a*",
+            'web@.service:3: unresolvable requirements: peer "ab*" matches conflict "a*"',
+        ),
         ("Backoff=2min", "web@.service:2: BackoffMax cannot be less than Backoff"),
     ],
 )
@@ -87,11 +93,20 @@ def test_options_that_exclude_each_other_are_refused_in_fleets_words(
     assert str(caught.value) == message
 
 
+def test_a_unit_is_not_to_drive_out_or_avoid_what_it_activates() -> None:
+    socket = parse("[Socket]\nListenStream=80\n[X-Fleet]\nConflicts=web*\n", "web.socket")
+    with pytest.raises(BadOption) as caught:
+        requirements(socket, "web.socket")
+    text = 'unresolvable requirements: it activates web.service, which matches conflict "web*"'
+    assert str(caught.value) == f"web.socket:4: {text}"
+
+
 @pytest.mark.parametrize(
     ("text", "line", "directive"),
     [
         ("MachineMetadata=zone=a\nMachineMetadata=zone", 3, "MachineMetadata"),
         ("MachineMetadata=a=b c=d", 2, "MachineMetadata"),
+        ("MachineOf=a.service\nMachineOf=web@[.service", 3, "MachineOf"),
         ("MachineMetadata==x", 2, "MachineMetadata"),
         ("MachineID=", 2, "MachineID"),
         ("Conflicts=ok\nConflicts=[", 3, "Conflicts"),
