@@ -144,10 +144,22 @@ class DropDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class DropContent:
-    """Remove a text that no unit refers to any more."""
+class PutContent:
+    """Store a text for a record that names it by its hash, other than a unit."""
 
     hash: str
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropContent:
+    """Remove a text that nothing refers to any more, if it is as it was written at ``mod``.
+
+    Whoever refers to a text writes it in the same step, so a text with a new reader is newer."""
+
+    hash: str
+    mod: int
     reason: str
 
 
@@ -166,5 +178,6 @@ Change = (
     | PutOverlay
     | PutDocument
     | DropDocument
+    | PutContent
     | DropContent
 )

@@ -101,6 +101,10 @@ class SystemdError(FleetishError):
         self.name = name
 
 
+class FetchFailed(FleetishError):
+    """A file that a unit needs cannot be had, or cannot be unpacked."""
+
+
 class WaitTimeout(FleetishError):
     """What was waited for did not happen in time; nothing is rolled back."""
 

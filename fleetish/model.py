@@ -111,13 +111,31 @@ class Assignment(Record, frozen=True, kw_only=True, omit_defaults=True):
     requirements: Requirements = Requirements()
 
 
+class CheckState(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What one health check of a run has shown; times are those of the last write.
+
+    ``alive``: whether the last answer that counts was a good one; None before the first.
+    ``failures``: bad ones since, counted to one more than make the unit unhealthy. ``cause`` is
+    that of the last bad one.
+    """
+
+    alive: bool | None = None
+    failures: int = 0
+    first_success: float = 0.0
+    last_success: float = 0.0
+    last_failure: float = 0.0
+    cause: str = ""
+
+
 class UnitState(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What systemd says of a unit on a machine, written by that machine's agent by change only.
 
     ``load``, ``active``, ``sub`` are systemd's words. ``seen`` is the assignment's generation that
     this state answers, ``launch`` the launch that was started last. ``failures`` counts entries
     into ``failed`` on this machine since the assignment. ``error`` says why it cannot be run here.
-    ``memory`` is in bytes, ``cpu`` in seconds used, both when this was written.
+    ``memory`` is in bytes, ``cpu`` in seconds used, both when this was written. While the unit is
+    active, ``health`` has a row for each of its health checks, in their order, and ``ready`` says
+    that its readiness check has succeeded in this run.
     """
 
     unit: str
@@ -139,6 +157,8 @@ class UnitState(Record, frozen=True, kw_only=True, omit_defaults=True):
     launch: int = 0
     seen: int = 0
     error: str = ""
+    health: tuple[CheckState, ...] = ()
+    ready: bool = False
 
 
 class Leader(Record, frozen=True, kw_only=True, omit_defaults=True):

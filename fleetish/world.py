@@ -6,6 +6,8 @@
 3. ``used`` and ``ports`` are sums over assignments, so global units and units that are still
    stopping count as long as the machine may hold them.
 4. A value that could not be read is in ``quarantined`` with the reason and nowhere else.
+5. A unit that is not wanted itself, but is activated by one that is (a service by its socket), is
+   *kept ready*: its target counts as ``loaded``. Ask :meth:`World.target`, not the record.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from fleetish.model import (
     Overlay,
     Placement,
     Record,
+    Target,
     Unit,
     UnitState,
 )
@@ -39,6 +42,7 @@ class Revision(NamedTuple):
 
 
 ABSENT = Revision(0, 0)
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -77,7 +81,11 @@ def ident(record: Record) -> Ident:
 
 
 class World:
-    """The cluster's records, by the names that people use, and the sums over them."""
+    """The cluster's records, by the names that people use, and the sums over them.
+
+    ``homes``: the machines that a unit is assigned to. ``absent``: the machines that something is
+    assigned to and whose key is not there. ``activators``: the units that activate a unit.
+    """
 
     def __init__(self) -> None:
         self.revision = 0
@@ -91,6 +99,9 @@ class World:
         self.leader: Leader | None = None
         self.used: dict[str, Resources] = {}
         self.ports: dict[str, dict[int, str]] = {}
+        self.homes: dict[str, set[str]] = {}
+        self.absent: set[str] = set()
+        self.activators: dict[str, set[str]] = {}
         self.quarantined: dict[Ident, str] = {}
         self.unknown: dict[Ident, Mapping[str, bytes]] = {}
         self._revisions: dict[Ident, Revision] = {}
@@ -121,6 +132,8 @@ class World:
                 self.overlays[record.machine] = record
             case Unit():
                 self.units[record.name] = record
+                for name in record.requirements.triggers:
+                    self.activators.setdefault(name, set()).add(record.name)
             case Placement():
                 self.placements[record.unit] = record
             case Assignment():
@@ -131,17 +144,20 @@ class World:
                 self.leader = record
             case Document():
                 self.documents[record.kind, record.id] = record
+        self._judge(where)
 
     def quarantine(self, where: Ident, reason: str, at: Revision) -> None:
         """Note that the value at ``where`` cannot be read; what was known of it is forgotten."""
         self._forget(where)
         self._revisions[where] = at
         self.quarantined[where] = reason
+        self._judge(where)
 
     def drop(self, where: Ident) -> None:
         """Forget the record at ``where``; nothing happens when there is none."""
         self._forget(where)
         self._revisions.pop(where, None)
+        self._judge(where)
 
     def assignments(self, machine: str) -> Mapping[str, Assignment]:
         """What a machine shall run, by unit name."""
@@ -154,6 +170,36 @@ class World:
     def state(self, unit: str, machine: str) -> UnitState | None:
         """The last reported state of a unit on a machine, if there is one."""
         return self.states.get(unit, {}).get(machine)
+
+    def keeper(self, unit: str) -> str:
+        """A wanted unit that activates this one, itself or by way of others; "" for none."""
+        seen, todo = {unit}, [unit]
+        while todo:
+            for name in sorted(self.activators.get(todo.pop(), _NONE) - seen):
+                if self.units[name].target is not Target.INACTIVE:
+                    return name
+                seen.add(name)
+                todo.append(name)
+        return ""
+
+    def target(self, unit: str) -> Target:
+        """What is to be done with a unit: what is wanted of it, and ``loaded`` at least while it
+        is kept ready; ``inactive`` for a unit that does not exist."""
+        known = self.units.get(unit)
+        wanted = known.target if known else Target.INACTIVE
+        if known is None or wanted is not Target.INACTIVE:
+            return wanted
+        return Target.LOADED if self.keeper(unit) else wanted
+
+    def activated(self, unit: str) -> set[str]:
+        """The units whose target hangs on this one's: those that it activates, and so on."""
+        seen, todo = {unit}, [unit]
+        while todo:
+            known = self.units.get(todo.pop())
+            fresh = set(known.requirements.triggers) - seen if known else _NONE
+            seen |= fresh
+            todo += fresh
+        return seen - {unit}
 
     def metadata(self, machine: str) -> dict[str, str]:
         """A machine's metadata with the operator's overlay applied."""
@@ -170,11 +216,13 @@ class World:
         self.used[record.machine] = used + record.requirements.resources
         taken = self.ports.setdefault(record.machine, {})
         taken.update(dict.fromkeys(record.ports, record.unit))
+        self.homes.setdefault(record.unit, set()).add(record.machine)
 
     def _unassign(self, machine: str, unit: str) -> None:
         record = self.assigned.get(machine, {}).pop(unit, None)
         if record is None:
             return
+        _discard(self.homes, unit, machine)
         self.used[machine] = self.used[machine] - record.requirements.resources
         for port in record.ports:
             if self.ports[machine].get(port) == unit:
@@ -191,7 +239,7 @@ class World:
             case ("metadata", name):
                 self.overlays.pop(name, None)
             case ("units", name):
-                self.units.pop(name, None)
+                self._drop_unit(name)
             case ("placement", name):
                 self.placements.pop(name, None)
             case ("assigned", machine, name):
@@ -203,12 +251,34 @@ class World:
             case ("docs", kind, name):
                 self.documents.pop((kind, name), None)
 
+    def _drop_unit(self, name: str) -> None:
+        record = self.units.pop(name, None)
+        for other in set(record.requirements.triggers) if record else _NONE:
+            _discard(self.activators, other, name)
+
     def _drop_state(self, unit: str, machine: str) -> None:
         held = self.states.get(unit)
         if held is not None:
             held.pop(machine, None)
             if not held:
                 del self.states[unit]
+
+    def _judge(self, where: Ident) -> None:
+        """Keep ``absent`` true after something was written at ``where``."""
+        if where[0] not in ("machines", "assigned"):
+            return
+        machine = where[1]
+        there = machine in self.machines or ("machines", machine) in self.quarantined
+        if machine in self.assigned and not there:
+            self.absent.add(machine)
+        else:
+            self.absent.discard(machine)
+
+
+def _discard(index: dict[str, set[str]], key: str, value: str) -> None:
+    index[key].discard(value)
+    if not index[key]:
+        del index[key]
 
 
 def touch(touched: Touched, where: Ident) -> None:

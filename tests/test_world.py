@@ -125,3 +125,62 @@ def test_sums_equal_the_assignments_whatever_happened(
         total = sum((a.requirements.resources for a in held), NOTHING)
         assert world.used.get(machine, NOTHING) == total
         assert world.ports.get(machine, {}) == {a.ports[0]: a.unit for a in held}
+
+
+def bound(name: str, *triggers: str, target: Target = Target.INACTIVE) -> Unit:
+    return Unit(name=name, hash="h", target=target, requirements=Requirements(triggers=triggers))
+
+
+def test_a_unit_is_kept_ready_while_one_is_wanted_that_activates_it() -> None:
+    world = World()
+    world.put(bound("web.service"), AT)
+    world.put(bound("web.socket", "web.service", target=Target.LAUNCHED), AT)
+    assert (world.target("web.service"), world.keeper("web.service")) == (
+        Target.LOADED,
+        "web.socket",
+    )
+    assert world.activated("web.socket") == {"web.service"}
+    world.put(bound("web.socket", "other.service", target=Target.LAUNCHED), AT)
+    assert (world.target("web.service"), world.keeper("web.service")) == (Target.INACTIVE, "")
+    assert world.target("other.service") is Target.INACTIVE, "there is no such unit"
+
+
+def test_a_machine_is_absent_while_something_is_assigned_to_it_and_its_key_is_not_there() -> None:
+    world = World()
+    world.put(assignment("a.service", "m", 100), AT)
+    assert world.absent == {"m"}
+    world.quarantine(("machines", "m"), "not JSON", AT)
+    assert world.absent == set()
+    world.drop(("machines", "m"))
+    assert world.absent == {"m"}
+    world.put(Machine(id="m", host="node1"), AT)
+    assert world.absent == set()
+    world.drop(("machines", "m"))
+    world.drop(("assigned", "m", "a.service"))
+    assert world.absent == set()
+
+
+@given(steps)
+def test_who_activates_whom_and_who_is_where_is_as_the_records_say(
+    steps: list[tuple[str, str, str, int]],
+) -> None:
+    world = World()
+    for verb, unit, machine, number in steps:
+        if verb == "drop":
+            world.drop(("units", unit) if number % 2 else ("assigned", machine, unit))
+        elif number == 5:
+            world.quarantine(("units", unit), "not JSON", AT)
+        elif number % 2:
+            world.put(bound(unit, *"abc"[number // 2 :]), AT)
+        else:
+            world.put(assignment(unit, machine, 100), AT)
+    assert world.activators == {
+        name: near
+        for name in "abc"
+        if (near := {u.name for u in world.units.values() if name in u.requirements.triggers})
+    }
+    assert world.homes == {
+        name: on
+        for name in "abc"
+        if (on := {m for m, held in world.assigned.items() if name in held})
+    }

@@ -8,7 +8,7 @@ both keep it, held by one set of tests. :class:`Store` is what loops and handler
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -104,6 +104,13 @@ class Batch(NamedTuple):
     events: tuple[Event, ...]
 
 
+class StoredText(NamedTuple):
+    """A unit file's text that is stored: its hash, and when it was written last."""
+
+    hash: str
+    mod: int
+
+
 class Compacted(Exception):
     """The revision to watch from is gone; ``revision`` is the oldest that is left."""
 
@@ -118,8 +125,15 @@ class KeyValues(Protocol):
 
     async def get(self, key: str) -> KeyValue | None: ...
 
+    async def get_all(self, keys: Sequence[str]) -> tuple[KeyValue, ...]:
+        """Those of some keys that exist, in the order asked, in as few requests as may be."""
+
     async def list(self, prefix: str, *, revision: int = 0) -> Listing:
         """Linearizable, paged inside at one revision. Raises Compacted."""
+
+    async def keys(self, prefix: str, *, after: str = "", most: int = 1000) -> Listing:
+        """The first ``most`` keys below a prefix that come after a key, as they are now, without
+        their values. Cheap, however large the values are."""
 
     async def txn(self, txn: Txn) -> TxnResult: ...
 
@@ -198,3 +212,9 @@ class Store(Protocol):
 
     async def content(self, digest: str) -> str:
         """A unit file's text by its hash. Raises NotFound."""
+
+    async def texts(self, digests: Iterable[str]) -> dict[str, str]:
+        """Many unit files' texts by hash, together; those that are not there are left out."""
+
+    async def contents(self, after: str, most: int) -> tuple[StoredText, ...]:
+        """The first ``most`` stored texts whose hash comes after another, in order of hash."""

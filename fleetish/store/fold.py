@@ -105,21 +105,27 @@ class Fold:
             del self._unexplained[where]
 
     def _put(self, where: Ident, value: bytes, at: Revision, touched: Touched) -> None:
-        self._leader(where, touched)
+        self._near(where, touched)
         read = decode(where, value)
         if isinstance(read, Quarantined):
             self.world.quarantine(where, read.reason, at)
         else:
             self.world.put(read.record, at, read.unknown)
-        self._leader(where, touched)
+        self._near(where, touched)
         touch(touched, where)
 
     def _drop(self, where: Ident, touched: Touched) -> None:
-        self._leader(where, touched)
+        self._near(where, touched)
         self.world.drop(where)
         touch(touched, where)
 
-    def _leader(self, where: Ident, touched: Touched) -> None:
-        """A new leader concerns the machines that lead: who lists them shows it."""
+    def _near(self, where: Ident, touched: Touched) -> None:
+        """Whom a record concerns beside its own; asked before and after it is written.
+
+        A new leader concerns the machines that lead: who lists them shows it. A unit concerns those
+        that it activates, which are kept ready for it.
+        """
         if where == ("leader",) and self.world.leader is not None:
             touched.machines.add(self.world.leader.machine)
+        elif where[0] == "units":
+            touched.units |= self.world.activated(where[1])

@@ -345,8 +345,10 @@ async def _end(led: Leadership, clock: Clock, scope: asyncio.Timeout) -> None:
     try:
         while not lost.done() and clock.monotonic() < led.deadline():
             nap = asyncio.ensure_future(clock.sleep(led.deadline() - clock.monotonic()))
-            await asyncio.wait((lost, nap), return_when=asyncio.FIRST_COMPLETED)
-            nap.cancel()
+            try:
+                await asyncio.wait((lost, nap), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                nap.cancel()
         scope.reschedule(0.0)
     finally:
         lost.cancel()

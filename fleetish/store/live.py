@@ -15,15 +15,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 from fleetish.changes import Change, CreateUnit, ReplaceUnit
 from fleetish.clock import Clock, SystemClock
-from fleetish.errors import FleetishError, NotFound, OutcomeUnknown, Unavailable
+from fleetish.errors import Conflict, FleetishError, NotFound, OutcomeUnknown, Unavailable
 from fleetish.model import Content
-from fleetish.store.base import Compacted, Guard, KeyValues, Listing, Txn, TxnResult
+from fleetish.store.base import (
+    Compacted,
+    Guard,
+    KeyValues,
+    Listing,
+    StoredText,
+    Txn,
+    TxnResult,
+)
 from fleetish.store.codec import Quarantined, decode
 from fleetish.store.figures import Figures
 from fleetish.store.fold import Fold
@@ -283,8 +291,10 @@ class LiveStore:
 
         In order: what was written before a conflict stays, what comes after it is not tried.
         """
-        complete = [await self._with_text(change, changes, world) for change in changes]
         revision = world.revision
+        complete = [await self._with_text(change, changes, world) for change in changes]
+        if world.revision != revision:
+            raise Conflict("cannot write: the cluster changed while a text was read")
         for txn in compile_changes(complete, world, self.keys, guard, self.clock.now()):
             result = await self._send(txn)
             if not result.done:
@@ -317,19 +327,29 @@ class LiveStore:
 
     async def content(self, digest: str) -> str:
         """A unit file's text by its hash. Raises NotFound."""
-        if digest in self._texts:
-            self._texts.move_to_end(digest)
-            return self._texts[digest]
-        where = ("content", digest)
-        item = await self.kv.get(self.keys.key(where))
-        if item is None:
+        found = await self.texts((digest,))
+        if digest not in found:
             raise NotFound(f"cannot find a unit file with the hash {digest}")
-        read = decode(where, item.value)
-        if isinstance(read, Quarantined):
-            raise FleetishError(f"cannot read the unit file {digest}: {read.reason}")
-        assert isinstance(read.record, Content)
-        self._keep(digest, read.record.text)
-        return read.record.text
+        return found[digest]
+
+    async def texts(self, digests: Iterable[str]) -> dict[str, str]:
+        """Many unit files' texts by hash, together; those that are not there are left out."""
+        wanted = dict.fromkeys(digests)
+        found = {digest: self._texts[digest] for digest in wanted if digest in self._texts}
+        for digest in found:
+            self._texts.move_to_end(digest)
+        missing = [self.keys.key(("content", one)) for one in wanted if one not in found]
+        for item in await self.kv.get_all(missing) if missing else ():
+            digest = item.key.rpartition("/")[2]
+            found[digest] = _text(digest, item.value)
+            self._keep(digest, found[digest])
+        return found
+
+    async def contents(self, after: str, most: int) -> tuple[StoredText, ...]:
+        """The first ``most`` stored texts whose hash comes after another, in order of hash."""
+        prefix = self.keys.key(("content", ""))
+        found = await self.kv.keys(prefix, after=prefix + after if after else "", most=most)
+        return tuple(StoredText(item.key.removeprefix(prefix), item.mod) for item in found.items)
 
     def _keep(self, digest: str, text: str) -> None:
         self._texts[digest] = text
@@ -337,3 +357,12 @@ class LiveStore:
         while self._texts_size > TEXTS:
             _, oldest = self._texts.popitem(last=False)
             self._texts_size -= len(oldest)
+
+
+def _text(digest: str, value: bytes) -> str:
+    """A stored text. Raises FleetishError for a value that nobody can read."""
+    read = decode(("content", digest), value)
+    if isinstance(read, Quarantined):
+        raise FleetishError(f"cannot read the unit file {digest}: {read.reason}")
+    assert isinstance(read.record, Content)
+    return read.record.text

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, insort
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from fleetish.clock import Clock, SystemClock
@@ -245,6 +245,10 @@ class MemoryKeyValues:
         await self._reach()
         return self.etcd.current(key)
 
+    async def get_all(self, keys: Sequence[str]) -> tuple[KeyValue, ...]:
+        await self._reach()
+        return tuple(item for key in keys if (item := self.etcd.current(key)) is not None)
+
     async def list(self, prefix: str, *, revision: int = 0) -> Listing:
         await self._reach()
         if revision and revision < self.etcd.compacted:
@@ -253,6 +257,11 @@ class MemoryKeyValues:
             raise Refused(f"cannot list at revision {revision}: it is in the future")
         revision = revision or self.etcd.revision
         return Listing(revision, self.etcd.below(prefix, revision))
+
+    async def keys(self, prefix: str, *, after: str = "", most: int = 1000) -> Listing:
+        listing = await self.list(prefix)
+        later = [item._replace(value=b"") for item in listing.items if item.key > after]
+        return Listing(listing.revision, tuple(later[:most]))
 
     async def txn(self, txn: Txn) -> TxnResult:
         await self._reach()

@@ -31,6 +31,7 @@ from fleetish.changes import (
     DropState,
     Move,
     PublishState,
+    PutContent,
     PutDocument,
     PutOverlay,
     Refresh,
@@ -160,8 +161,7 @@ class Compiler:
         held = self._assigned(change.unit, change.machine)
         draft.require(("units", change.unit))
         draft.require(("assigned", change.machine, change.unit))
-        fresh = _wish(unit, change.machine, held.ports, held.generation + 1)
-        draft.put(fresh)
+        draft.put(self._wish(unit, change.machine, held.ports, held.generation + 1, draft))
 
     @_write.register
     def _(self, change: Release, draft: _Draft) -> None:
@@ -229,9 +229,13 @@ class Compiler:
         draft.delete(("docs", change.kind, change.id))
 
     @_write.register
+    def _(self, change: PutContent, draft: _Draft) -> None:
+        draft.put(Content(hash=change.hash, text=change.text))
+
+    @_write.register
     def _(self, change: DropContent, draft: _Draft) -> None:
         key = self.keys.key(("content", change.hash))
-        draft.compare(Compare(key, "mod", "<", self.world.revision + 1))
+        draft.compare(Compare(key, "mod", "=", change.mod))
         draft.delete(("content", change.hash))
 
     def _unit(self, name: str) -> Unit:
@@ -263,7 +267,25 @@ class Compiler:
         if self.world.assignment(change.unit, change.machine):
             raise Conflict(f"cannot assign {change.unit} to {change.machine}: it is assigned there")
         draft.require(("assigned", change.machine, change.unit), absent=True)
-        draft.put(_wish(unit, change.machine, change.ports, 1))
+        draft.put(self._wish(unit, change.machine, change.ports, 1, draft))
+
+    def _wish(
+        self, unit: Unit, machine: str, ports: tuple[int, ...], generation: int, draft: _Draft
+    ) -> Assignment:
+        """What a machine is told of a unit; if it is only kept ready, who keeps it is compared."""
+        keeper = "" if unit.target is not Target.INACTIVE else self.world.keeper(unit.name)
+        if keeper:
+            draft.require(("units", keeper))
+        return Assignment(
+            unit=unit.name,
+            machine=machine,
+            hash=unit.hash,
+            target=self.world.target(unit.name),
+            launch=unit.launch,
+            generation=generation,
+            ports=ports,
+            requirements=unit.requirements,
+        )
 
     def _placed(self, unit: str, machine: str, draft: _Draft) -> Placement | None:
         """The unit's placement if it is on this machine, compared either way."""
@@ -290,19 +312,6 @@ class Compiler:
                 f"cannot take {held.unit} off {held.machine}: it has not said that it stopped"
             )
         draft.require(("states", held.machine, held.unit))
-
-
-def _wish(unit: Unit, machine: str, ports: tuple[int, ...], generation: int) -> Assignment:
-    return Assignment(
-        unit=unit.name,
-        machine=machine,
-        hash=unit.hash,
-        target=unit.target,
-        launch=unit.launch,
-        generation=generation,
-        ports=ports,
-        requirements=unit.requirements,
-    )
 
 
 def _placement(change: Assign | Move, before: Placement, now: float) -> Placement:

@@ -74,21 +74,26 @@ def put(known: World, record: Record) -> Touched:
     """Write a record into a world at its next revision; whom that concerns."""
     known.revision += 1
     where = ident(record)
+    touched = _touched(known, where)
     born = known.revision_of(where).create or known.revision
     known.put(record, Revision(born, known.revision))
-    return _touched(where)
+    touched.units |= _touched(known, where).units
+    return touched
 
 
 def drop(known: World, *where: str) -> Touched:
     """Delete a record from a world; whom that concerns."""
     known.revision += 1
+    touched = _touched(known, where)
     known.drop(where)
-    return _touched(where)
+    return touched
 
 
-def _touched(where: tuple[str, ...]) -> Touched:
+def _touched(known: World, where: tuple[str, ...]) -> Touched:
     touched = Touched()
     touch(touched, where)
+    if where[0] == "units":
+        touched.units |= known.activated(where[1])
     return touched
 
 
@@ -115,15 +120,10 @@ def _written(known: World, change: Change) -> tuple[Record, ...]:
     """The records that a change of the engine writes."""
     match change:
         case Assign(name, on, ports):
-            one = known.units[name]
-            return (
-                (assigned(one, on, ports),)
-                if one.requirements.global_
-                else (
-                    Placement(unit=name, machine=on, reason=change.reason),
-                    assigned(one, on, ports),
-                )
-            )
+            told = _wished(known, name, on, ports)
+            if told.requirements.global_:
+                return (told,)
+            return (Placement(unit=name, machine=on, reason=change.reason), told)
         case Move(name, _, on, ports):
             before = known.placements[name]
             return (
@@ -134,15 +134,21 @@ def _written(known: World, change: Change) -> tuple[Record, ...]:
                     failed_on=change.failed_on or before.failed_on,
                     moves=before.moves + 1,
                 ),
-                assigned(known.units[name], on, ports),
+                _wished(known, name, on, ports),
             )
         case Refresh(name, on):
             held = known.assigned[on][name]
-            fresh = assigned(known.units[name], on, held.ports, generation=held.generation + 1)
-            return (fresh,)
+            return (_wished(known, name, on, held.ports, held.generation + 1),)
         case Release(name, on):
             return _released(known, change)
     return ()
+
+
+def _wished(
+    known: World, name: str, on: str, ports: tuple[int, ...], generation: int = 1
+) -> Assignment:
+    wanted = known.target(name)
+    return assigned(known.units[name], on, ports, target=wanted, generation=generation)
 
 
 def _released(known: World, change: Release) -> tuple[Record, ...]:

@@ -10,13 +10,21 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fleetish.agent.base import RUNNING, WITHDRAWN, Labels, ObservedUnit
-from fleetish.agent.observe import begun
+from fleetish.agent.base import RUNNING, WITHDRAWN, Labelled, Labels, ObservedUnit
+from fleetish.agent.observe import begun, labels
 from fleetish.errors import OutcomeUnknown, SystemdError
-from fleetish.units.properties import Property, TransientUnit
+from fleetish.units.bonds import ACTIVATES
+from fleetish.units.file import parse
+from fleetish.units.properties import PROPERTIES, Property, TransientUnit, translate
+from fleetish.units.specifiers import Context
 
 UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists"
 DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected"
+
+#: What a systemd that knows the whole table has.
+_KNOWN = {
+    name for rows in PROPERTIES.values() for row in rows.values() for name, _ in row.properties
+}
 
 _EXITS = {"/bin/true": 0, "/bin/false": 1, "/usr/bin/true": 0, "/usr/bin/false": 1}
 
@@ -24,10 +32,14 @@ _EXITS = {"/bin/true": 0, "/bin/false": 1, "/usr/bin/true": 0, "/usr/bin/false":
 class FakeSystemd:
     """Keeps :class:`fleetish.agent.base.Systemd`.
 
-    What a test may set: ``foreign`` (units of the host, by name), ``referred`` (names that other
-    units refer to, so that their definitions stay loaded when they are dead), ``stubborn`` (names
-    that do not stop), ``silent`` (names whose start is done but not answered). ``calls`` is what
-    was asked, in order.
+    A unit refers to those that it names in Wants=, Requires= and BindsTo=, and what activates
+    another to the one that Unit= or Service= says, else to that of its own name; a dead unit stays
+    loaded while another refers to it. What a test may set: ``foreign`` (units of the host, by
+    name), ``referred`` (names that something else refers to), ``stubborn`` (names that do not
+    stop), ``pressed`` (names that a waiting connection starts again whenever they end), ``silent``
+    (names whose start is done but not answered), ``lacking`` (properties that this systemd does
+    not have). ``calls`` is what was asked, in order; ``kept`` and ``defined`` the texts that were
+    given.
     """
 
     def __init__(self, now: Callable[[], float] = lambda: 0.0) -> None:
@@ -44,7 +56,10 @@ class FakeSystemd:
         self._up = asyncio.Event()
         self._up.set()
         self._moved = asyncio.Event()
+        self.lacking: set[str] = set()
+        self.pressed: set[str] = set()
         self.kept: dict[str, str] = {}
+        self.defined: dict[str, str] = {}
         self.calls: list[tuple[str, str]] = []
         self.properties: dict[str, dict[str, object]] = {}
 
@@ -65,24 +80,34 @@ class FakeSystemd:
         return names
 
     async def start(
-        self, unit: TransientUnit, labels: Labels | None, proceed: Callable[[], bool]
+        self,
+        unit: TransientUnit,
+        labels: Labels | None,
+        proceed: Callable[[], bool],
+        beside: Sequence[Labelled] = (),
     ) -> str:
         await self._turn()
         if not proceed():
             return WITHDRAWN
         self.calls.append(("start", unit.name))
-        if unit.name in self.foreign or unit.name in self._definitions:
-            raise SystemdError(
-                f"cannot StartTransientUnit: Unit {unit.name} was already loaded or has a fragment"
-                " file.",
-                name=UNIT_EXISTS,
-            )
-        self._definitions[unit.name] = unit
-        self._keep(begun(unit, labels))
+        begun_now = (Labelled(unit, labels), *beside)
+        for one in begun_now:
+            self._refuse_taken(one.unit.name)
+        for one in begun_now:
+            self._definitions[one.unit.name] = one.unit
+            self._keep(begun(*one))
         result = self._begin(unit)
         if unit.name in self.silent:
             raise OutcomeUnknown("cannot tell what came of StartTransientUnit: no answer")
         return result
+
+    def _refuse_taken(self, name: str) -> None:
+        if name in self.foreign or name in self._definitions:
+            raise SystemdError(
+                f"cannot StartTransientUnit: Unit {name} was already loaded or has a fragment"
+                " file.",
+                name=UNIT_EXISTS,
+            )
 
     def keep(self, name: str, text: str) -> None:
         self.kept[name] = text
@@ -97,6 +122,7 @@ class FakeSystemd:
     async def stop(self, name: str) -> str:
         await self._turn()
         self.calls.append(("stop", name))
+        self._moved.set()
         unit = self._units.get(name)
         if unit is None or not unit.alive:
             return "done"
@@ -128,6 +154,20 @@ class FakeSystemd:
         for name in names:
             self.calls.append(("discard", name))
             self._definitions.pop(name, None)
+
+    async def define(self, texts: Mapping[str, str]) -> None:
+        await self._turn()
+        for name, text in texts.items():
+            self.calls.append(("define", name))
+            self.defined[name] = text
+            unit, found = _read_definition(name, text)
+            self._definitions[name] = unit
+            fresh = begun(unit, found)
+            held = self._units.get(name, fresh)
+            self._keep(replace(held, labels=found, slice=fresh.slice))
+
+    async def known(self, kind: str) -> frozenset[str]:
+        return frozenset(_KNOWN - self.lacking)
 
     async def set_properties(self, name: str, properties: Sequence[Property]) -> None:
         await self._turn()
@@ -168,6 +208,10 @@ class FakeSystemd:
         """Let a unit's main process exit by itself."""
         self._end(name, "success" if status == 0 else "exit-code", "exited", status)
 
+    def activate(self, name: str) -> None:
+        """Something that activates a loaded unit does so: a connection came, its time is due."""
+        self._begin(self._definitions[name])
+
     def adopt(self, unit: TransientUnit, labels: Labels) -> None:
         """A unit that an earlier agent started and that runs still."""
         self._definitions[unit.name] = unit
@@ -176,6 +220,15 @@ class FakeSystemd:
 
     def _begin(self, unit: TransientUnit) -> str:
         given = {one.name: one.value for one in unit.properties}
+        if any(one not in {*self._definitions, *self.foreign} for one in _activated(unit)):
+            self._unload(unit.name)
+            return "failed"  # and no word of it in the unit's state
+        for other in _pulled(unit):
+            if other in self._definitions and not self._units[other].alive:
+                self._begin(self._definitions[other])
+            needed = other in _names(unit, "Requires", "BindsTo") and other in _names(unit, "After")
+            if needed and other in self._units and self._units[other].active == "failed":
+                return "dependency"
         self._runs += 1
         path = _program(given)
         oneshot = given.get("Type") == "oneshot"
@@ -209,20 +262,41 @@ class FakeSystemd:
             exit_status=status,
             main_pid=0,
         )
-        if not failed:
+        if name in self.pressed and name in self._definitions:
+            self._begin(self._definitions[name])
+        elif not failed:
             self._unload(name)
+        elif self._collects(name):
+            del self._definitions[name]
+
+    def _collects(self, name: str) -> bool:
+        """True for a unit of which systemd keeps nothing after it failed (CollectMode=)."""
+        mode = Property("CollectMode", "s", "inactive-or-failed")
+        return name in self._definitions and mode in self._definitions[name].properties
 
     def _unload(self, name: str) -> None:
-        """systemd collects a dead unit, unless another refers to it."""
-        if name not in self.referred:
-            self._definitions.pop(name, None)
+        """systemd collects a dead unit, unless another refers to it, and then those that none
+        refers to any more."""
+        if self._units[name].loaded or self._is_referred(name):
+            return
+        gone = self._definitions.pop(name, None)
+        for other in _refers(gone) if gone else ():
+            if other in self._definitions:
+                self._unload(other)
+
+    def _is_referred(self, name: str) -> bool:
+        return name in self.referred or any(
+            name in _refers(unit) for unit in self._definitions.values() if unit.name != name
+        )
 
     def _keep(self, unit: ObservedUnit) -> None:
         self._units[unit.name] = unit
         self._tell(unit.name)
 
     def _change(self, name: str, **news: object) -> None:
-        self._keep(replace(self._units[name], since=self._now(), **news))  # type: ignore[arg-type]
+        held, now = self._units[name], self._now()
+        left = now if held.active == "active" != news.get("active", "active") else held.left
+        self._keep(replace(held, since=now, left=left, **news))  # type: ignore[arg-type]
 
     def _tell(self, name: str) -> None:
         self._dirty.add(name)
@@ -240,6 +314,34 @@ def _program(given: Mapping[str, object]) -> str:
     lines = given.get("ExecStart") or given.get("ExecStartEx")
     first = lines[0] if isinstance(lines, list) and lines else [""]
     return str(first[0])
+
+
+def _pulled(unit: TransientUnit) -> list[str]:
+    return _names(unit, "Wants", "Requires", "BindsTo")
+
+
+def _names(unit: TransientUnit, *properties: str) -> list[str]:
+    lists = [one.value for one in unit.properties if one.name in properties]
+    return [str(name) for each in lists if isinstance(each, list) for name in each]
+
+
+def _activated(unit: TransientUnit) -> set[str]:
+    stem, _, kind = unit.name.rpartition(".")
+    if kind not in ACTIVATES:
+        return set()
+    named = [one.value for one in unit.properties if one.name in ("Unit", "Service")]
+    return {str(named[-1]) if named else f"{stem}.{ACTIVATES[kind][2]}"}
+
+
+def _refers(unit: TransientUnit) -> set[str]:
+    return {*_pulled(unit), *_activated(unit)}
+
+
+def _read_definition(name: str, text: str) -> tuple[TransientUnit, Labels | None]:
+    """The unit that a text defines, and what it is recognised by."""
+    unit = translate(parse(text, name), name, Context())
+    marks = [one.value for one in unit.properties if one.name == "LogExtraFields"]
+    return unit, labels([field for each in marks if isinstance(each, list) for field in each])
 
 
 def _no_such() -> str:

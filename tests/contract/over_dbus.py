@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from fleetish.agent.base import Systemd
+from fleetish.agent.needs import unknown
 from fleetish.agent.systemd import SystemdBus
 from fleetish.clock import SystemClock
+from fleetish.units.file import UnitFile, parse
+from fleetish.units.properties import Property, TransientUnit
+from fleetish.units.sections import PROPERTIES, TYPE_SECTIONS
 from tests.contract.test_systemd import CLUSTER, fresh, start, tell, until
 
 
@@ -48,5 +52,20 @@ def test_thousands_of_calls_at_once_are_all_answered() -> None:
         found = await asyncio.gather(*(systemd.inspect(name) for name in names * 40))
         assert {one.active for one in found} == {"active"}
         await asyncio.gather(*(systemd.stop(name) for name in names))
+
+    tell(story)
+
+
+def test_this_systemd_has_all_that_the_table_can_set() -> None:
+    nothing: UnitFile = parse("")
+
+    async def story(systemd: Systemd) -> None:
+        for kind, section in TYPE_SECTIONS.items():
+            known = await systemd.known(kind)
+            rows = {*PROPERTIES["Unit"].values(), *PROPERTIES[section].values()}
+            names = {name for row in rows for name, _ in row.properties}
+            for name in sorted(names):
+                unit = TransientUnit(f"a.{kind}", (Property(name, "s", ""),))
+                assert unknown(nothing, unit, known) is None, (kind, name)
 
     tell(story)

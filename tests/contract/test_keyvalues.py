@@ -97,6 +97,19 @@ async def take(kv: KeyValues, prefix: str, revision: int, count: int) -> list[Ev
     raise AssertionError("the watch ended")
 
 
+def test_many_keys_are_read_together_and_those_that_are_absent_left_out(run: Run) -> None:
+    async def body(kv: KeyValues) -> None:
+        assert await kv.get_all(()) == ()
+        names = [f"/t/{number:03}" for number in range(300)]
+        for at in range(0, 300, 100):
+            await kv.txn(Txn((), tuple(Put(name, name.encode()) for name in names[at : at + 100])))
+        found = await kv.get_all([*reversed(names), "/t/none"])
+        assert [(item.key, item.value) for item in found] == [(n, n.encode()) for n in names[::-1]]
+        assert found[0] == await kv.get("/t/299")
+
+    run(body)
+
+
 def test_a_key_is_read_as_it_was_written(run: Run) -> None:
     async def body(kv: KeyValues) -> None:
         assert await kv.get("/t/a") is None

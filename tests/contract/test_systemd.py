@@ -135,6 +135,18 @@ def test_a_oneshot_that_goes_on_is_activating_and_start_does_not_wait_for_it() -
     tell(story)
 
 
+def test_a_failed_unit_that_is_to_be_collected_says_why_and_its_name_is_free() -> None:
+    async def story(systemd: Systemd) -> None:
+        name, how = fresh(), {"Type": "oneshot", "CollectMode": "inactive-or-failed"}
+        for _ in range(2):
+            assert await start(systemd, name, "/bin/false", **how) in ("failed", RUNNING)
+            found = await until(systemd, name, "failed")
+            assert (found.result, found.exit_code, found.exit_status) == ("exit-code", "exited", 1)
+            systemd.forget(name)
+
+    tell(story)
+
+
 def test_a_unit_that_exits_with_1_failed_and_says_why() -> None:
     async def story(systemd: Systemd) -> None:
         name = fresh()

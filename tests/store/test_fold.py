@@ -13,6 +13,7 @@ from fleetish.store.codec import encode
 from fleetish.store.fold import Fold
 from fleetish.store.keys import Keys
 from fleetish.store.memory import MemoryEtcd
+from fleetish.units.xfleet import Requirements
 from fleetish.world import Ident, Revision, Touched, World
 
 KEYS = Keys("/f")
@@ -21,6 +22,10 @@ NAMES = ("a.service", "b.service", "c.service")
 
 def unit(name: str, digest: str = "h") -> bytes:
     return encode(Unit(name=name, hash=digest))
+
+
+def activating(name: str, *others: str) -> bytes:
+    return encode(Unit(name=name, hash="h", requirements=Requirements(triggers=others)))
 
 
 def whole(world: World) -> dict[str, Any]:
@@ -37,6 +42,7 @@ VALUES = st.sampled_from(
     [b"", b'{"v":9}', b'{"v":1,"name":"a.service","hash":"h","z":1}']
     + [unit(name, digest) for name in NAMES for digest in "xy"]
     + [encode(Placement(unit=name, machine="m")) for name in NAMES]
+    + [activating("a.service", other) for other in NAMES]
 )
 PLACES = st.sampled_from(
     [KEYS.key((kind, name)) for kind in ("units", "placement", "content") for name in NAMES]
@@ -160,3 +166,17 @@ def test_a_newer_record_is_not_overwritten_by_an_older_listing() -> None:
     kept.events(Batch(5, (Event("/f/units/a.service", unit("a.service", "new"), 2, 5),)))
     kept.listing(Listing(4, (KeyValue("/f/units/a.service", unit("a.service", "old"), 2, 4),)))
     assert (kept.world.units["a.service"].hash, kept.world.revision_of(where).mod) == ("new", 5)
+
+
+def test_a_unit_touches_those_that_it_activates_and_those_that_it_no_longer_does() -> None:
+    reader, key = fold(), KEYS.key(("units", "a.socket"))
+    values = [activating("a.socket", "a.service"), activating("a.socket", "b.service"), None]
+    seen = [
+        reader.events(Batch(number, (Event(key, value, 1, number),))).units
+        for number, value in enumerate(values, 1)
+    ]
+    assert seen == [
+        {"a.socket", "a.service"},
+        {"a.socket", "a.service", "b.service"},
+        {"a.socket", "b.service"},
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,13 +15,14 @@ from fleetish.changes import (
     CreateUnit,
     DropContent,
     PublishState,
+    PutContent,
     PutOverlay,
     ReplaceUnit,
     SetTarget,
 )
 from fleetish.errors import Conflict, NotFound, OutcomeUnknown
 from fleetish.model import Machine, Overlay, Target, Unit, UnitState
-from fleetish.store.base import Delete, Put, Txn
+from fleetish.store.base import Delete, KeyValue, Put, Txn
 from fleetish.store.codec import encode
 from fleetish.store.live import LiveStore
 from fleetish.store.memory import MemoryEtcd, MemoryKeyValues
@@ -270,14 +271,35 @@ async def test_a_text_is_not_dropped_while_a_new_unit_comes_to_refer_to_it(bench
     async with bench.live.observe() as seen:
         await seen.reached(await bench.live.commit([creation("a.service")], seen.world))
         bench.kv.faults.held = bench.etcd.revision
+        (stored,) = await bench.live.contents("", 10)
         new = LiveStore(bench.other, "/f", clock=bench.clock)
         async with new.observe() as newer:
             await new.commit([creation("b.service", "")], newer.world)
             other = ReplaceUnit(Unit(name="a.service", hash="other"), "x", "")
             await new.commit([other], newer.world)
         with pytest.raises(Conflict):
-            await bench.live.commit([DropContent("h", "")], seen.world)
+            await bench.live.commit([DropContent(stored.hash, stored.mod, "")], seen.world)
         assert await bench.live.content("h") == "text"
+
+
+@live
+async def test_a_change_that_was_decided_before_a_text_was_read_overwrites_nothing(
+    bench: Bench,
+) -> None:
+    async def meanwhile(keys: Sequence[str]) -> tuple[KeyValue, ...]:
+        found = await bench.other.get_all(keys)
+        wanted = SetTarget("a.service", Target.LAUNCHED, 1, "asked")
+        await seen.reached(await bench.live.commit([wanted], seen.world))
+        return found
+
+    async with bench.live.observe() as seen:
+        changes = [creation("a.service"), PutContent("new", "x", "")]
+        await seen.reached(await bench.live.commit(changes, seen.world))
+        bench.kv.get_all = meanwhile  # type: ignore[method-assign]
+        stale = ReplaceUnit(Unit(name="a.service", hash="new"), "", "decided before that")
+        with pytest.raises(Conflict, match="while a text was read"):
+            await bench.live.commit([stale], seen.world)
+        assert seen.world.units["a.service"].target is Target.LAUNCHED
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from fleetish.changes import (
     DropState,
     Move,
     PublishState,
+    PutContent,
     PutDocument,
     PutOverlay,
     Refresh,
@@ -214,8 +215,13 @@ A, B = Machine(id="a", host="node1"), Machine(id="b", host="node2")
             id="drop document",
         ),
         pytest.param(
-            DropContent("h", "nobody refers to it"), world(),
-            (Compare("/f/content/h", "mod", "<", 501),), (Delete("/f/content/h"),),
+            PutContent("h", "text", "asked"), world(),
+            (), (put("content/h", Content(hash="h", text="text")),),
+            id="put content",
+        ),
+        pytest.param(
+            DropContent("h", 7, "nobody refers to it"), world(),
+            (mod("content/h", 7),), (Delete("/f/content/h"),),
             id="drop content",
         ),
     ],
@@ -372,3 +378,20 @@ def test_a_refusal_names_its_cause(
     (txn,) = compile_changes([DestroyUnit("web.service", "")], world(WEB), KEYS, guard)
     told = refusal(txn, TxnResult(False, 50, read), guard)
     assert (type(told), str(told)) == (type(error), str(error))
+
+
+def test_what_keeps_a_unit_ready_is_compared_when_its_machine_is_told() -> None:
+    asked = Requirements(triggers=("web.service",))
+    socket = Unit(name="web.socket", hash="h", target=Target.LAUNCHED, requirements=asked)
+    web = Unit(name="web.service", hash="h")
+    held = world(Machine(id="m", host="n"), web, socket)
+    done = step(Assign("web.service", "m", (), "why"), held)
+    assert mod("units/web.socket", 31) in done.compares
+    wish = Assignment(
+        unit="web.service",
+        machine="m",
+        hash="h",
+        target=Target.LOADED,
+        requirements=web.requirements,
+    )
+    assert Put("/f/assigned/m/web.service", encode(wish)) in done.operations

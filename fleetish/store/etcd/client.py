@@ -37,6 +37,10 @@ OVERALL, BETWEEN = 4.0, 0.1
 SILENCE, ANSWER, GIVE_UP = 2.0, 1.0, 5.0
 #: Keys in one page of a list.
 PAGE = 1000
+#: Keys that are read in one transaction (etcd's --max-txn-ops).
+READS = 128
+
+Method = Callable[[Member], Callable[..., Awaitable[Any]]]
 
 
 class EtcdKeyValues:
@@ -70,6 +74,13 @@ class EtcdKeyValues:
         answer = await self._read(rpc.RangeRequest(key=key.encode()))
         return next((messages.item(found) for found in answer.kvs), None)
 
+    async def get_all(self, keys: Sequence[str]) -> tuple[KeyValue, ...]:
+        found: list[KeyValue] = []
+        for at in range(0, len(keys), READS):
+            request = messages.reading(keys[at : at + READS])
+            found += messages.read(await self._read(request, lambda m: m.kv.Txn))
+        return tuple(found)
+
     async def list(self, prefix: str, *, revision: int = 0) -> Listing:
         start, end = prefix.encode(), messages.after(prefix)
         items: list[KeyValue] = []
@@ -82,13 +93,19 @@ class EtcdKeyValues:
                 return Listing(revision, tuple(items))
             start = answer.kvs[-1].key + b"\0"
 
+    async def keys(self, prefix: str, *, after: str = "", most: int = PAGE) -> Listing:
+        start = after.encode() + b"\0" if after else prefix.encode()
+        end = messages.after(prefix)
+        request = rpc.RangeRequest(key=start, range_end=end, limit=most, keys_only=True)
+        answer = await self._read(request)
+        return Listing(answer.header.revision, tuple(map(messages.item, answer.kvs)))
+
     async def txn(self, txn: Txn) -> TxnResult:
         answer = await self._call(lambda m: m.kv.Txn, messages.transaction(txn), WRITE, write=True)
         self._revision = max(self._revision, answer.header.revision)
         if answer.succeeded:
             return TxnResult(True, answer.header.revision)
-        read = (found for part in answer.responses for found in part.response_range.kvs)
-        return TxnResult(False, answer.header.revision, tuple(map(messages.item, read)))
+        return TxnResult(False, answer.header.revision, tuple(messages.read(answer)))
 
     async def grant(self, ttl: int) -> int:
         # Repeating it does no harm: a lease that nobody knows of ends by itself.
@@ -211,12 +228,12 @@ class EtcdKeyValues:
         for route in (self._calls, self._leases, self._watches):
             await route.close()
 
-    async def _read(self, request: Any) -> Any:
+    async def _read(self, request: Any, method: Method = lambda m: m.kv.Range) -> Any:
         """A linearizable read that is not older than what was seen. Raises Compacted."""
         end = self.clock.monotonic() + OVERALL
         while True:
             seen = self._revision
-            answer = await self._call(lambda m: m.kv.Range, request)
+            answer = await self._call(method, request)
             if answer.header.revision >= seen:
                 self._revision = max(self._revision, answer.header.revision)
                 return answer
@@ -227,7 +244,7 @@ class EtcdKeyValues:
 
     async def _call(
         self,
-        method: Callable[[Member], Callable[..., Awaitable[Any]]],
+        method: Method,
         request: Any,
         limit: float = READ,
         *,

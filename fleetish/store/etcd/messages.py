@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aetcd import rpc
@@ -23,6 +24,18 @@ def transaction(txn: Txn) -> Any:
         success=[_operation(operation) for operation in txn.operations],
         failure=[_witness(key) for key in txn.witness],
     )
+
+
+def reading(keys: Sequence[str]) -> Any:
+    """A transaction that only reads some keys."""
+    ranges = (rpc.RangeRequest(key=key.encode()) for key in keys)
+    return rpc.TxnRequest(success=[rpc.RequestOp(request_range=one) for one in ranges])
+
+
+def read(answer: Any) -> Iterator[KeyValue]:
+    """The keys that a transaction has read."""
+    for part in answer.responses:
+        yield from map(item, part.response_range.kvs)
 
 
 def after(prefix: str) -> bytes:
