@@ -10,6 +10,8 @@ The planner and ``explain`` use the same rows, so what is said is what was decid
 4. Of two placed units that cannot stand beside each other, the one that ranks behind leaves:
    global units rank first, then those with more priority, then by name.
 5. Units that replace each other: fleet runs only one of the two, so the second has no place.
+6. A unit that activates another (a socket its service) is where that one is, as if by MachineOf;
+   also a global one. Where the cluster has no such unit, the machine's own is activated.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from typing import NamedTuple
 import msgspec
 
 from fleetish.engine.draft import Draft, Room
+from fleetish.engine.spread import constraint, group_by
 from fleetish.model import Unit
-from fleetish.units.globs import matches
+from fleetish.units.globs import is_glob, matches
 from fleetish.units.xfleet import Requirements
 
 #: Machines a unit is not to return to.
@@ -66,14 +69,44 @@ def metadata(room: Room, unit: Unit, draft: Draft) -> str:
     return ""
 
 
+def leaders(asked: Requirements, draft: Draft) -> tuple[str, ...]:
+    """Whom a unit is to be with: the words of MachineOf, and of the units that it activates those
+    that the cluster has."""
+    if not asked.triggers:
+        return asked.machine_of
+    return (*asked.machine_of, *(name for name in asked.triggers if _is_ours(name, draft)))
+
+
+def _is_ours(name: str, draft: Draft) -> bool:
+    return name in draft.world.units or ("units", name) in draft.world.quarantined
+
+
 def machine_of(room: Room, unit: Unit, draft: Draft) -> str:
-    for peer in unit.requirements.machine_of:
-        if peer in draft.together or _is_peer_here(room, peer, draft):
-            continue
-        where = draft.home(peer)
-        there = f"on {draft.host(where)}" if where else _no(peer, draft)
-        return f"does not have {peer}, which is {there}"
+    for word in leaders(unit.requirements, draft):
+        if not peer_here(room, word, unit, draft):
+            return _lacks(word, unit, draft)
     return ""
+
+
+def peer_here(room: Room, word: str, unit: Unit, draft: Draft) -> str:
+    """The peer that a word means if it is here, of a pattern the first by name; else ""."""
+    if not is_glob(word):
+        return word if word in draft.together or _is_peer_here(room, word, draft) else ""
+    meant = draft.roster.meant(word)
+    near = {name for name in room if name in meant and _is_peer_here(room, name, draft)}
+    near |= {name for name in draft.together if name in meant}
+    return min((name for name in near if _is_other(name, unit)), default="")
+
+
+def peers(word: str, unit: Unit, draft: Draft) -> Iterator[str]:
+    """The units that a word means as peers of a unit; one of them is enough to satisfy it."""
+    meant = draft.roster.meant(word)
+    return (name for name in meant if not is_glob(word) or _is_other(name, unit))
+
+
+def _is_other(name: str, unit: Unit) -> bool:
+    """False for the unit itself, and for one that it would drive out, of those a pattern means."""
+    return name != unit.name and not _any(unit.requirements.replaces, name)
 
 
 def _is_peer_here(room: Room, peer: str, draft: Draft) -> bool:
@@ -83,33 +116,52 @@ def _is_peer_here(room: Room, peer: str, draft: Draft) -> bool:
     return known is not None and known.requirements.global_ and peer in room
 
 
+def _lacks(word: str, unit: Unit, draft: Draft) -> str:
+    if is_glob(word):
+        return f"has no unit that {word} means"
+    where = draft.home(word)
+    there = f"on {draft.host(where)}" if where else _no(word, draft)
+    own = "which it activates and " if word in unit.requirements.triggers else ""
+    return f"does not have {word}, {own}which is {there}"
+
+
 def _no(peer: str, draft: Draft) -> str:
-    return "not placed" if peer in draft.world.units else "not a unit"
+    return "not placed" if _is_ours(peer, draft) else "not a unit"
 
 
 def still_with_peers(room: Room, unit: Unit, draft: Draft) -> str:
-    """As :func:`machine_of`, but peers that wait for this very unit do not drive it away."""
-    said = machine_of(room, unit, draft)
-    if not said:
-        return ""
-    missing = [p for p in unit.requirements.machine_of if not _is_peer_here(room, p, draft)]
-    waiting = all(
-        draft.home(peer) is None and peer in draft.roster.wanting and _follows(peer, unit, draft)
-        for peer in missing
-    )
-    return "" if waiting else said
+    """As :func:`machine_of`, but peers that are about to come do not drive a unit away."""
+    for word in leaders(unit.requirements, draft):
+        if not peer_here(room, word, unit, draft) and not _is_coming(room, word, unit, draft):
+            return _lacks(word, unit, draft)
+    return ""
+
+
+def _is_coming(room: Room, word: str, unit: Unit, draft: Draft) -> bool:
+    """True when a peer has no machine yet and waits for this very unit, or is activated by it and
+    fits here."""
+    for peer in peers(word, unit, draft):
+        if draft.home(peer) is not None or peer not in draft.roster.wanting:
+            continue
+        if _follows(peer, unit, draft):
+            return True
+        if peer in unit.requirements.triggers:
+            return not first_no(room, draft.world.units[peer], draft)[0]
+    return False
 
 
 def _follows(unit: str, leader: Unit, draft: Draft) -> bool:
-    """True when ``unit`` names ``leader`` in MachineOf, itself or by way of others."""
+    """True when ``unit`` follows ``leader``, itself or by way of others."""
+    entries = draft.roster.entries
     seen, todo = {unit}, [unit]
     while todo:
-        for peer in draft.roster.entries[todo.pop()].peers:
-            if peer == leader.name:
-                return True
-            if peer not in seen and peer in draft.roster.entries:
-                seen.add(peer)
-                todo.append(peer)
+        words = entries[todo.pop()].peers
+        near = {name for word in words for name in draft.roster.meant(word)}
+        if leader.name in near:
+            return True
+        fresh = (near & entries.keys()) - seen
+        seen |= fresh
+        todo += fresh
     return False
 
 
@@ -183,8 +235,10 @@ CHECKS = (
     Check("open", is_open, lasting=True),
     Check("MachineID", machine_id, lasting=True, staying=machine_id),
     Check("MachineMetadata", metadata, lasting=True, staying=metadata),
+    Check("Constraint", constraint, lasting=True),
     Check("resources", resources, lasting=True),
     Check("ports", ports, lasting=True),
+    Check("Constraint GROUP_BY", group_by, lasting=False),
     Check("MachineOf", machine_of, lasting=False, staying=still_with_peers),
     Check("Conflicts", conflicts, lasting=True, staying=cannot_stand),
     Check("Conflicts of others", conflicted, lasting=False),

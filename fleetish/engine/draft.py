@@ -6,12 +6,13 @@ when it is looked at, and is copied only when something is added to or taken fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from fleetish.engine.losses import host
 from fleetish.engine.roster import Roster, demands, family
 from fleetish.model import Machine, Target
 from fleetish.resources import NOTHING, Resources
+from fleetish.units.constraint import value_of
 from fleetish.units.xfleet import Requirements
 from fleetish.world import World
 
@@ -46,6 +47,10 @@ class Room:
     def __iter__(self) -> Iterator[str]:
         yield from (unit for unit in self._held if unit not in self._gone)
         yield from self._added
+
+    def value(self, field: str) -> str | None:
+        """What the machine has for a field of ``Constraint=``."""
+        return value_of(field, self.machine.host, self.metadata)
 
     def add(self, unit: str, asked: Requirements, ports: tuple[int, ...]) -> None:
         """The unit would be here."""
@@ -98,16 +103,20 @@ class Draft:
     """All rooms, where units would be, and how many of each family are where.
 
     ``leaving`` holds (unit, machine) pairs that are asked to stop; ``together`` the units that are
-    about to be placed on one machine in one go, which are each other's peers already.
+    about to be placed on one machine in one go, which are each other's peers already; ``spans``
+    what :mod:`fleetish.engine.spread` counted once; ``version`` grows when a unit comes or goes.
     """
 
     def __init__(self, world: World, roster: Roster) -> None:
         self.world = world
         self.roster = roster
         self.leaving: set[tuple[str, str]] = set()
+        self.version = 0
         self.together: frozenset[str] = frozenset()
         self._rooms: dict[str, Room] = {}
+        self.spans: dict[tuple[object, ...], int] = {}
         self._families: dict[str, dict[str, int]] = {}
+        self._tallies: dict[str, dict[str, dict[str, int]]] = {}
         self._homes: dict[str, str | None] = {}
 
     def room(self, machine: str) -> Room:
@@ -126,9 +135,29 @@ class Draft:
         placement = self.world.placements.get(unit)
         return placement.machine if placement else None
 
+    def activators(self, unit: str) -> Collection[str]:
+        """The units that activate a unit."""
+        return self.world.activators.get(unit, _NOBODY)
+
     def count(self, kin: str) -> dict[str, int]:
         """How many units of a family would be on which machine; read only."""
         return self._families.get(kin) or self.roster.families.get(kin) or {}
+
+    def tally(self, kin: str, field: str) -> Mapping[str, int]:
+        """How many units of a family would have which value of a field; none that nobody has."""
+        held = self._tallies.setdefault(kin, {})
+        if field not in held:
+            held[field] = {}
+            for machine, number in self.count(kin).items():
+                self._tally(held[field], field, machine, number)
+        return held[field]
+
+    def _tally(self, held: dict[str, int], field: str, machine: str, more: int) -> None:
+        value = self.room(machine).value(field) if machine in self.world.machines else None
+        if value is not None:
+            held[value] = held.get(value, 0) + more
+            if not held[value]:
+                del held[value]
 
     def asked(self, unit: str, machine: str) -> Requirements:
         """What a unit on a machine asks."""
@@ -166,10 +195,13 @@ class Draft:
             self._homes[unit] = None
 
     def _count(self, kin: str, machine: str, more: int) -> None:
+        self.version += 1
         count = self._families.get(kin)
         if count is None:
             count = self._families[kin] = dict(self.roster.families.get(kin, {}))
         count[machine] = count.get(machine, 0) + more
+        for field, held in self._tallies.get(kin, {}).items():
+            self._tally(held, field, machine, more)
 
 
 def left(capacity: Resources, used: Resources) -> Resources:

@@ -10,7 +10,7 @@ import msgspec
 
 from fleetish.engine.constraints import reject
 from fleetish.engine.draft import Draft
-from fleetish.engine.losses import Losses, absent, host, registered
+from fleetish.engine.losses import Losses, host, registered
 from fleetish.engine.policy import DEFAULT, Policy
 from fleetish.engine.roster import Roster, unreadable
 from fleetish.errors import NotFound
@@ -55,7 +55,7 @@ def explain(world: World, unit: str, policy: Policy = DEFAULT) -> Explanation:
         unit=unit,
         target=known.target.value,
         machine=placement.machine if placement else "",
-        reason=_reason(world, known, rows, policy),
+        reason=kept(world, known) + _reason(world, known, rows, policy),
         machines=rows,
     )
 
@@ -76,6 +76,12 @@ def _avoid(world: World, unit: Unit) -> tuple[str, ...]:
     return placement.failed_on if placement else ()
 
 
+def kept(world: World, unit: Unit) -> str:
+    """The beginning of a reason: for whom a unit is kept ready that nobody wants; else ""."""
+    keeper = world.keeper(unit.name) if unit.target is Target.INACTIVE else ""
+    return f"kept ready for {keeper}; " if keeper else ""
+
+
 def _reason(world: World, unit: Unit, rows: tuple[Verdict, ...], policy: Policy) -> str:
     broken = unreadable(world, unit.name)
     if broken:
@@ -83,7 +89,7 @@ def _reason(world: World, unit: Unit, rows: tuple[Verdict, ...], policy: Policy)
     placement = world.placements.get(unit.name)
     if placement is not None:
         return _placed(world, unit, policy)
-    if unit.target is Target.INACTIVE:
+    if world.target(unit.name) is Target.INACTIVE:
         return "its target is inactive"
     if unit.requirements.global_:
         on = sum(unit.name in world.assignments(row.machine) for row in rows)
@@ -113,7 +119,7 @@ def _placed(world: World, unit: Unit, policy: Policy) -> str:
 
 
 def _losses(world: World, policy: Policy) -> Losses:
-    since = dict.fromkeys(absent(world), float("-inf"))
+    since = dict.fromkeys(world.absent, float("-inf"))
     return Losses.of(world, 0.0, since, policy)
 
 

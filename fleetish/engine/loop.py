@@ -10,19 +10,24 @@
 3. A machine is lost from the moment at which this engine saw its key gone. One that was gone before
    this engine looked for the first time counts from then on, and where nobody led before (the whole
    cluster starts) only after a machine's time to live: it may be about to register.
-4. Nothing is polled. Time alone changes a plan only at ``Plan.wake``, and the loop wakes just then.
+4. Standing orders (rolling updates, a rebalance) are worked at when the plan is empty.
+5. Nothing is polled. Time alone changes a plan only at ``Plan.wake``, and the loop wakes just then.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fleetish.changes import Assign, Change, Move, Refresh, Release, Unassign
 from fleetish.clock import Clock
+from fleetish.engine.collect import collect
+from fleetish.engine.errands import Errands
 from fleetish.engine.leader import EngineSettings, candidate, patience
-from fleetish.engine.losses import Losses, absent, host
+from fleetish.engine.losses import Losses, host
 from fleetish.engine.plan import Plan, plan
 from fleetish.engine.policy import Policy
 from fleetish.engine.roster import Roster
@@ -91,7 +96,13 @@ async def _lead(
         await observed.reached(led.revision)
         # Where nobody led before, machines get the time to register.
         grace = 0.0 if led.warm else float(settings.machine_ttl)
-        await Term(store, observed, led.guard, clock, policy, settings.relist, stats, grace).run()
+        term = Term(store, observed, led.guard, clock, policy, settings.relist, stats, grace)
+        collecting = asyncio.create_task(collect(store, observed, led.guard, clock))
+        try:
+            await term.run()
+        finally:
+            collecting.cancel()
+            await asyncio.wait((collecting,))
 
 
 @dataclass
@@ -111,6 +122,10 @@ class Term:
     _wake: float | None = None
     _looked: bool = False
     _refused: int = 0
+    _errands: Errands = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._errands = Errands(self.store, self.observed, self.guard, self.clock)
 
     async def run(self) -> None:
         """Plan and commit until leadership is lost. Raises LeadershipLost."""
@@ -118,15 +133,19 @@ class Term:
         while True:
             touched = await self.observed.changed(0.0 if left else self._patience())
             _merge(touched, left)
-            if self._wake is not None and self.clock.monotonic() >= self._wake:
+            if self._is_over(self._wake):
                 touched.machines |= self.lost.keys()
-            left = await self.round(touched) if touched else Touched()
+            due = touched or self._is_over(self._errands.wake)
+            left = await self.round(touched) if due else Touched()
+
+    def _is_over(self, deadline: float | None) -> bool:
+        return deadline is not None and self.clock.monotonic() >= deadline
 
     def _patience(self) -> float:
         """Seconds until time alone may change something."""
-        if self._wake is None:
-            return self.relist
-        return min(self.relist, max(0.0, self._wake - self.clock.monotonic()))
+        ends = [end for end in (self._wake, self._errands.wake) if end is not None]
+        left = min(ends, default=math.inf) - self.clock.monotonic()
+        return min(self.relist, max(0.0, left))
 
     async def round(self, touched: Touched) -> Touched:
         """One round; what is to be looked at in the next one, whatever happens until then."""
@@ -135,6 +154,7 @@ class Term:
         decided = self._decide(world, touched, begin)
         self.stats.seconds += self.clock.monotonic() - begin
         if not decided.changes:
+            await self._errands.carry_out(world)
             return Touched()
         try:
             revision = await self._commit(decided.changes, world)
@@ -151,7 +171,8 @@ class Term:
         else:
             self._roster.update(world, touched.units)
         self._note_losses(world, now)
-        decided = plan(world, now, self.policy, self.lost, touched, self._roster)
+        holds = self._errands.look(world, touched, self._roster)
+        decided = plan(world, now, self.policy, self.lost, touched, self._roster, holds)
         self._wake = decided.wake
         self.stats.rounds += 1
         self.stats.waiting = len(self._roster.wanting)
@@ -162,7 +183,7 @@ class Term:
 
     def _note_losses(self, world: World, now: float) -> None:
         """Which machines are absent, and since when this engine knows."""
-        gone = absent(world)
+        gone = world.absent
         for machine in self.lost.keys() - gone:
             del self.lost[machine]
         begin = now if self._looked else now + self.grace

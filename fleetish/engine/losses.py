@@ -35,11 +35,6 @@ def host(world: World, machine: str) -> str:
     return known.host if known else machine[:8]
 
 
-def absent(world: World) -> set[str]:
-    """The machines that something is assigned to, and whose key is not there."""
-    return {machine for machine in world.assigned if not registered(world, machine)}
-
-
 @dataclass(frozen=True, slots=True)
 class Losses:
     """The machines whose key is absent, since when (monotonic seconds), and what follows."""

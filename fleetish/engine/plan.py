@@ -28,7 +28,7 @@ from fleetish.engine.place import Home, Placer, Unplaced, Wish
 from fleetish.engine.policy import DEFAULT, Policy
 from fleetish.engine.preempt import preempt
 from fleetish.engine.roster import NOBODY, Roster
-from fleetish.engine.vacate import Vacating
+from fleetish.engine.vacate import NO_HOLDS, Holds, Vacating
 from fleetish.model import Unit
 from fleetish.world import Touched, World
 
@@ -62,18 +62,20 @@ def plan(
     lost_since: Mapping[str, float] = NOBODY_LOST,
     touched: Touched | None = None,
     roster: Roster | None = None,
+    holds: Holds = NO_HOLDS,
 ) -> Plan:
     """What to change so that every unit is where it should be.
 
     ``now`` and the values of ``lost_since`` are monotonic seconds; ``lost_since`` names the
     machines whose key is absent and since when that is known. ``touched`` None looks at everything.
-    ``roster`` must follow ``world``; without one it is made.
+    ``roster`` must follow ``world``; without one it is made. ``holds``: units that are to be left
+    as they are on a machine, by a rolling update.
     """
     roster = Roster.of(world) if roster is None else roster
     draft = Draft(world, roster)
     losses = Losses.of(world, now, lost_since, policy)
     scope = _scope(world, roster, losses, touched)
-    vacating = Vacating(draft, losses)
+    vacating = Vacating(draft, losses, holds)
     cut = _vacate(vacating, scope.units, policy.most)
     if vacating.freed:
         cut = _vacate(vacating, _hoping(roster, losses) - scope.units, policy.most) or cut
@@ -99,6 +101,8 @@ def _scope(world: World, roster: Roster, losses: Losses, touched: Touched | None
     units = set(touched.units)
     for name in touched.units:
         units |= _near(world, roster, name)
+    if roster.spread:
+        units |= roster.spread_with(touched.units, set(_hoping(roster, losses)))
     for machine in touched.machines:
         units |= world.assignments(machine).keys()
     if touched.machines:
@@ -109,7 +113,7 @@ def _scope(world: World, roster: Roster, losses: Losses, touched: Touched | None
 def _near(world: World, roster: Roster, name: str) -> set[str]:
     """The units whose place hangs on this unit's."""
     entry = roster.entries.get(name, NOBODY)
-    found = set(roster.followers.get(name, ()))
+    found = roster.followers_of(name)
     if entry.picky:
         for machine in entry.on:
             found |= world.assignments(machine).keys()
@@ -175,17 +179,21 @@ def _waiting(world: World, roster: Roster, scope: Scope, vacating: Vacating) -> 
     if scope.waiting or vacating.freed:
         names = set(roster.wanting)
     else:
-        names = _tied(roster, (scope.units | moving) & roster.wanting.union(moving))
+        near = roster.spread_with(scope.units | moving, roster.wanting)
+        near |= (scope.units | moving) & roster.wanting.union(moving)
+        names = _tied(roster, near)
     return [Wish(world.units[name]) for name in sorted(names & roster.wanting)]
 
 
 def _tied(roster: Roster, names: Iterable[str]) -> set[str]:
-    """The names, and all that want a machine and are tied to them by MachineOf."""
+    """The names, and all that want a machine and are tied to them as followers or peers."""
     seen = set(names)
     todo = list(seen)
     while todo:
         name = todo.pop()
-        near = {*roster.entries.get(name, NOBODY).peers, *roster.followers.get(name, ())}
+        near = roster.followers_of(name)
+        for word in roster.entries.get(name, NOBODY).peers:
+            near.update(roster.meant(word))
         fresh = (near & roster.wanting) - seen
         seen |= fresh
         todo.extend(fresh)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fleetish.changes import Release
-from fleetish.engine.constraints import CHECKS
+from fleetish.engine.constraints import CHECKS, leaders
 from fleetish.engine.draft import Draft, Room, left
 from fleetish.model import Assignment, Unit
 from fleetish.units.xfleet import Class, Requirements
@@ -35,7 +35,7 @@ def preempt(draft: Draft, units: Sequence[Unit], busy: frozenset[str], most: int
     for unit in units:
         if len(found) >= most or len(cleared) >= AT_ONCE:
             break
-        if unit.requirements.machine_of or unit.requirements in hopeless:
+        if leaders(unit.requirements, draft) or unit.requirements in hopeless:
             continue
         machine, victims = _cheapest(draft, unit, cleared, busy)
         if not machine:

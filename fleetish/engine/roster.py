@@ -6,11 +6,13 @@ depends on the world alone, never on the way there; a test holds that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from fleetish.model import Target
+from fleetish.units.constraint import Operator
+from fleetish.units.globs import is_glob, matches
 from fleetish.units.xfleet import Requirements
 from fleetish.world import World
 
@@ -50,7 +52,9 @@ def unreadable(world: World, unit: str) -> str:
 
 
 class Entry(NamedTuple):
-    """What the roster noted of one unit. ``picky``: it names units that it cannot stand beside."""
+    """What the roster noted of one unit. ``peers``: the words of MachineOf, and the units that it
+    activates; ``picky``: it names units that it cannot stand beside; ``spread``: where it may go
+    hangs on where the others of its family are (GROUP_BY)."""
 
     on: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
@@ -58,10 +62,12 @@ class Entry(NamedTuple):
     everywhere: bool = False
     wanting: bool = False
     failing: bool = False
+    spread: bool = False
     priority: int | None = None
 
 
 NOBODY = Entry()
+_NONE: frozenset[str] = frozenset()
 
 
 class Roster:
@@ -69,9 +75,10 @@ class Roster:
 
     ``wanting``: units without a machine that want one. ``failing``: units that failed so often that
     they shall move, when there is where to. ``everywhere``: global units that are wanted.
-    ``priorities``: how many units have which. ``followers``: who has a unit in MachineOf.
+    ``priorities``: how many units have which. ``followers``: by peer (a unit, or a pattern of
+    MachineOf), who is to be where it is. ``patterns``: the units that each such pattern means.
     ``picky``: by machine, the units there that conflict with or replace others. ``families``: by
-    family, how many are on which machine.
+    family, how many are on which machine. ``spread``: by family, the units with GROUP_BY.
     """
 
     def __init__(self) -> None:
@@ -81,26 +88,24 @@ class Roster:
         self.priorities: dict[int, int] = {}
         self.everywhere: set[str] = set()
         self.followers: dict[str, set[str]] = {}
+        self.patterns: dict[str, set[str]] = {}
         self.picky: dict[str, set[str]] = {}
         self.families: dict[str, dict[str, int]] = {}
+        self.spread: dict[str, set[str]] = {}
 
     @staticmethod
     def of(world: World) -> Roster:
         """The roster of a whole world."""
-        found: dict[str, list[str]] = {}
-        for machine in sorted(world.assigned):
-            for unit in world.assigned[machine]:
-                found.setdefault(unit, []).append(machine)
         roster = Roster()
-        for unit in world.units.keys() | found.keys():
-            roster._enter(unit, _entry(world, unit, tuple(found.get(unit, ()))))
+        for unit in world.units.keys() | world.homes.keys():
+            roster._enter(unit, _entry(world, unit))
         return roster
 
     def update(self, world: World, units: Iterable[str]) -> None:
         """Note anew what concerns these units."""
         for unit in units:
             before = self.entries.get(unit, NOBODY)
-            fresh = _entry(world, unit, _homes(world, unit, before))
+            fresh = _entry(world, unit)
             if fresh != before:
                 self._leave(unit, before)
                 self._enter(unit, fresh)
@@ -108,6 +113,25 @@ class Roster:
     def homes(self, unit: str) -> tuple[str, ...]:
         """The machines that a unit is assigned to."""
         return self.entries.get(unit, NOBODY).on
+
+    def meant(self, word: str) -> Collection[str]:
+        """The units that a peer's word means: of a pattern those that exist, of a name the one."""
+        return self.patterns.get(word, _NONE) if is_glob(word) else (word,)
+
+    def followers_of(self, unit: str) -> set[str]:
+        """The units that are to be where this one is, by its name or by a pattern."""
+        found = set(self.followers.get(unit, ()))
+        for pattern in self.patterns:
+            if matches(pattern, unit):
+                found |= self.followers[pattern]
+        return found - {unit}
+
+    def spread_with(self, units: Iterable[str], among: set[str]) -> set[str]:
+        """Those of ``among`` that may go elsewhere once something changed of these units."""
+        if not self.spread:
+            return set()
+        families = {family(unit) for unit in units} & self.spread.keys()
+        return {unit for kin in families for unit in self.spread[kin] & among}
 
     def _enter(self, unit: str, entry: Entry) -> None:
         if entry == NOBODY:
@@ -119,15 +143,26 @@ class Roster:
             self.failing.add(unit)
         if entry.priority is not None:
             self.priorities[entry.priority] = self.priorities.get(entry.priority, 0) + 1
+            for pattern, names in self.patterns.items():
+                if matches(pattern, unit):
+                    names.add(unit)
         if entry.everywhere:
             self.everywhere.add(unit)
+        if entry.spread:
+            self.spread.setdefault(family(unit), set()).add(unit)
         for peer in entry.peers:
-            self.followers.setdefault(peer, set()).add(unit)
+            self._follow(peer, unit)
         for machine in entry.on:
             count = self.families.setdefault(family(unit), {})
             count[machine] = count.get(machine, 0) + 1
             if entry.picky:
                 self.picky.setdefault(machine, set()).add(unit)
+
+    def _follow(self, peer: str, unit: str) -> None:
+        self.followers.setdefault(peer, set()).add(unit)
+        if is_glob(peer) and peer not in self.patterns:
+            known = (name for name, one in self.entries.items() if one.priority is not None)
+            self.patterns[peer] = {name for name in known if matches(peer, name)}
 
     def _leave(self, unit: str, entry: Entry) -> None:
         self.entries.pop(unit, None)
@@ -136,8 +171,14 @@ class Roster:
         if entry.priority is not None:
             _count_down(self.priorities, entry.priority)
         self.everywhere.discard(unit)
+        if entry.spread:
+            _discard(self.spread, family(unit), unit)
         for peer in entry.peers:
             _discard(self.followers, peer, unit)
+            if peer not in self.followers:
+                self.patterns.pop(peer, None)
+        for names in self.patterns.values():
+            names.discard(unit)
         for machine in entry.on:
             count = self.families[family(unit)]
             _count_down(count, machine)
@@ -159,29 +200,19 @@ def _discard(index: dict[str, set[str]], key: str, unit: str) -> None:
         del index[key]
 
 
-def _homes(world: World, unit: str, before: Entry) -> tuple[str, ...]:
-    """Where a unit is assigned; only a global unit may be anywhere."""
+def _entry(world: World, unit: str) -> Entry:
     known = world.units.get(unit)
-    if before.everywhere or len(before.on) > 1 or (known and known.requirements.global_):
-        likely: Iterable[str] = world.assigned
-    else:
-        placement = world.placements.get(unit)
-        likely = {*before.on, *world.states.get(unit, ())}
-        likely |= {placement.machine} if placement else set()
-    return tuple(sorted(m for m in likely if unit in world.assignments(m)))
-
-
-def _entry(world: World, unit: str, on: tuple[str, ...]) -> Entry:
-    known = world.units.get(unit)
+    on = tuple(sorted(world.homes.get(unit, ())))
     asked = known.requirements if known else demands(world, unit, on[0] if on else "")
-    wanted = known is not None and known.target is not Target.INACTIVE
+    wanted = world.target(unit) is not Target.INACTIVE
     placed = unit in world.placements or bool(unreadable(world, unit))
     return Entry(
         on=on,
-        peers=asked.machine_of,
+        peers=tuple(dict.fromkeys((*asked.machine_of, *asked.triggers))),
         picky=bool(asked.conflicts or asked.replaces),
         everywhere=wanted and asked.global_,
         wanting=wanted and not asked.global_ and not placed and not on,
+        spread=any(one.operator is Operator.GROUP_BY for one in asked.constraints),
         failing=asked.reschedule and any(has_given_up(world, unit, machine) for machine in on),
         priority=asked.priority if known else None,
     )

@@ -15,16 +15,25 @@ What cannot be read (a unit, a placement, an assignment, a machine) is left alon
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from fleetish.changes import Assign, Move, Refresh, Release, Unassign
 from fleetish.engine.constraints import first_no, must_leave
 from fleetish.engine.draft import Draft
 from fleetish.engine.losses import Losses, draining, registered
 from fleetish.engine.place import Wish
+from fleetish.engine.rollout import as_told
 from fleetish.engine.roster import has_given_up
+from fleetish.engine.spread import constraint, group_by
 from fleetish.model import Assignment, Target, Unit, UnitState
 from fleetish.units.xfleet import Class, Requirements
+from fleetish.world import World
 
 STOPPED = ("inactive", "failed")
+
+#: Units on machines, as (unit, machine), that a rolling update leaves as they are.
+Holds = Collection[tuple[str, str]]
+NO_HOLDS: Holds = frozenset()
 
 
 def acknowledged(held: Assignment, state: UnitState | None) -> bool:
@@ -36,12 +45,14 @@ class Vacating:
     """Looks at one assignment after the other; collects changes and wishes.
 
     ``freed``: machines on which room was made, or where somebody may have become welcome.
+    ``holds``: where a unit counts as what its machine was told, not as what it is now.
     """
 
-    def __init__(self, draft: Draft, losses: Losses) -> None:
+    def __init__(self, draft: Draft, losses: Losses, holds: Holds = NO_HOLDS) -> None:
         self.draft = draft
         self.world = draft.world
         self.losses = losses
+        self.holds = holds
         self.changes: list[Assign | Move | Refresh | Release | Unassign] = []
         self.wishes: list[Wish] = []
         self.freed: set[str] = set()
@@ -49,7 +60,7 @@ class Vacating:
     def look(self, name: str, machine: str) -> None:
         """Decide about a unit on a machine."""
         held = self.world.assignment(name, machine)
-        if held is None or self._unreadable(name):
+        if held is None or self._unreadable(name, machine):
             return
         unit = self.world.units.get(name)
         if unit is not None and unit.requirements != held.requirements:
@@ -62,9 +73,14 @@ class Vacating:
             else:
                 self._here(name, machine, held)
 
-    def _unreadable(self, name: str) -> bool:
+    def _unreadable(self, name: str, machine: str) -> bool:
+        """True when nobody can tell what is wanted of the unit here, or where it is: also by the
+        record of a unit that activates it."""
         broken = self.world.quarantined
-        return ("units", name) in broken or ("placement", name) in broken
+        if ("units", name) in broken or ("placement", name) in broken:
+            return True
+        others = (self.world.assignment(w[1], machine) for w in broken if w[0] == "units")
+        return any(other is not None and name in other.requirements.triggers for other in others)
 
     def _absent(self, name: str, machine: str, held: Assignment) -> None:
         """The unit's machine has no key."""
@@ -111,6 +127,8 @@ class Vacating:
     def _here(self, name: str, machine: str, held: Assignment) -> None:
         """The unit is on a registered machine, and has not been asked to leave."""
         unit = self.world.units.get(name)
+        if unit is not None and (name, machine) in self.holds:
+            unit = as_told(unit, held)
         reason = self._unwanted(name, machine)
         failed: tuple[str, ...] = ()
         if unit is not None and not reason:
@@ -133,7 +151,7 @@ class Vacating:
         unit = self.world.units.get(name)
         if unit is None:
             return "it was destroyed"
-        if unit.target is Target.INACTIVE:
+        if self.world.target(name) is Target.INACTIVE:
             return "its target is inactive"
         placement = self.world.placements.get(name)
         if unit.requirements.global_:
@@ -152,6 +170,8 @@ class Vacating:
         reason = must_leave(room, unit, self.draft)
         if not reason and asked.ports != held.requirements.ports:
             reason = "holds other ports for it"
+        if not reason and asked.constraints != held.requirements.constraints:
+            reason = constraint(room, unit, self.draft) or group_by(room, unit, self.draft)
         if not reason:
             more = asked.resources - held.requirements.resources
             reason = "" if more.fits(room.free) else _more(asked, held)
@@ -174,7 +194,7 @@ class Vacating:
 
     def _refresh(self, unit: Unit, machine: str, held: Assignment) -> None:
         """Tell the machine what is new about a unit that stays."""
-        news = [text for text, one, other in _told(unit, held) if one != other]
+        news = [text for text, one, other in _told(unit, held, self.world) if one != other]
         if not news:
             return
         before, after = held.requirements, unit.requirements
@@ -183,10 +203,14 @@ class Vacating:
         self.changes.append(Refresh(unit.name, machine, " and ".join(news)))
 
 
-def _told(unit: Unit, held: Assignment) -> tuple[tuple[str, object, object], ...]:
+def _told(unit: Unit, held: Assignment, world: World) -> tuple[tuple[str, object, object], ...]:
+    target = world.target(unit.name)
+    wanted = f"its target is {target}"
+    if target is not unit.target:
+        wanted = f"it is kept ready for {world.keeper(unit.name)}"
     return (
         ("its text changed", unit.hash, held.hash),
-        (f"its target is {unit.target}", unit.target, held.target),
+        (wanted, target, held.target),
         (f"launch {unit.launch} is asked for", unit.launch, held.launch),
         ("it asks for something else", unit.requirements, held.requirements),
     )

@@ -71,9 +71,31 @@ def test_machine_of_counts_a_global_peer_that_is_there() -> None:
     assert said(wish, peer) == "does not have p.service, which is not placed"
 
 
-def test_machine_of_takes_names_not_patterns() -> None:
+def test_machine_of_with_a_pattern_wants_one_of_those_that_it_means() -> None:
     wish = unit("a.service", machine_of=("p*.service",))
-    assert "p*.service" in said(wish, placed(unit("p1.service"), NODE.id))
+    assert said(wish, placed(unit("p1.service"), NODE.id), unit("p2.service")) == ""
+    away = placed(unit("p1.service"), OTHER.id)
+    assert said(wish, away) == "has no unit that p*.service means"
+    both = unit("a.service", machine_of=("p*.service", "q.service"))
+    assert said(both, placed(unit("p1.service"), NODE.id)) == (
+        "does not have q.service, which is not a unit"
+    )
+
+
+def test_a_pattern_means_neither_the_unit_itself_nor_one_that_it_replaces() -> None:
+    wish = unit("p1.service", machine_of=("p*.service",), replaces=("p2*",))
+    here = placed(unit("p2.service"), NODE.id)
+    assert said(wish, here) == "has no unit that p*.service means"
+    assert said(wish, here, placed(unit("p3.service"), NODE.id)) == ""
+
+
+def test_what_a_unit_activates_must_be_here_if_the_cluster_has_it() -> None:
+    wish = unit("web.socket", triggers=("web.service",))
+    assert said(wish) == ""
+    text = "does not have web.service, which it activates and which is"
+    assert said(wish, unit("web.service")) == f"{text} not placed"
+    assert said(wish, placed(unit("web.service"), OTHER.id)) == f"{text} on node2"
+    assert said(wish, placed(unit("web.service"), NODE.id)) == ""
 
 
 def test_conflicts_hold_both_ways_by_pattern() -> None:

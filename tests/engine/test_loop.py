@@ -137,6 +137,21 @@ async def test_a_unit_is_placed_at_once_when_it_is_created(lab: Lab) -> None:
 
 
 @in_lab
+async def test_a_service_is_kept_ready_at_once_when_its_socket_is_started(lab: Lab) -> None:
+    lab.engine("e1")
+    lab.join("a")
+    await lab.until(lambda: lab.world.leader is not None and "a" in lab.world.machines)
+    await lab.start(unit("web.service", target=Target.INACTIVE))
+    await lab.clock.sleep(1.0)
+    await lab.start(unit("web.socket", triggers=("web.service",)))
+    took = await lab.until(lambda: set(lab.homes()) == {"web.service", "web.socket"})
+    assert (took < 0.1, lab.world.assigned["a"]["web.service"].target) == (True, Target.LOADED)
+    await lab.do(SetTarget("web.socket", Target.INACTIVE, 1, "asked"))
+    took = await lab.until(lambda: lab.world.placements["web.service"].leaving)
+    assert took < 0.1
+
+
+@in_lab
 async def test_at_rest_nothing_is_planned_but_once_in_a_relist(lab: Lab) -> None:
     stats = lab.engine("e1")
     lab.join("a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -14,9 +15,11 @@ from fleetish.engine.roster import Roster
 from fleetish.model import Overlay, Target, Unit, UnitState
 from fleetish.resources import MIB, Resources
 from fleetish.testing.build import answer, apply, drop, machine, put, unit, world
+from fleetish.units.constraint import Constraint, Operator
 from fleetish.units.globs import matches
 from fleetish.units.xfleet import Class
 from fleetish.world import Touched, World
+from tests.properties.spread import judge_spread
 
 MACHINES = ("aaaaaaaa1", "bbbbbbbb2", "cccccccc3", "dddddddd4")
 NAMES = (
@@ -29,13 +32,25 @@ NAMES = (
     "proxy.service",
 )
 PATTERNS = ("web@*.service", "db.service", "log.service", "w*", "proxy.service")
-KINDS = ("plain", "plain", "conflicts", "replaces", "peers", "id", "global")
+KINDS = ("plain", "plain", "conflicts", "replaces", "peers", "globs", "id", "global")
+CONSTRAINTS = (
+    Constraint("zone", Operator.UNIQUE),
+    Constraint("zone", Operator.CLUSTER),
+    Constraint("zone", Operator.GROUP_BY),
+    Constraint("zone", Operator.GROUP_BY, "2"),
+    Constraint("zone", Operator.IS, "x"),
+    Constraint("hostname", Operator.MAX_PER, "2"),
+    Constraint("hostname", Operator.UNLIKE, "a+1"),
+    Constraint("hostname", Operator.LIKE, "[abc]+\\d"),
+)
 TARGETS = (Target.LAUNCHED, Target.LAUNCHED, Target.LOADED, Target.INACTIVE)
 ENGINES = (Assign, Move, Refresh, Release, Unassign)
 POLICY = Policy(settle=1.0, exclusive_settle=5.0, most=1000)
 
+T = TypeVar("T")
 
-def _some(values: Iterable[str], most: int) -> st.SearchStrategy[tuple[str, ...]]:
+
+def _some(values: Iterable[T], most: int) -> st.SearchStrategy[tuple[T, ...]]:
     return st.lists(st.sampled_from(list(values)), unique=True, max_size=most).map(tuple)
 
 
@@ -44,7 +59,7 @@ def units(draw: st.DrawFn) -> Unit:
     """A unit with options that may stand together (see fleetish.units.xfleet)."""
     name = draw(st.sampled_from(NAMES))
     others = [other for other in NAMES if other != name]
-    asks: dict[str, object] = {}
+    asks: dict[str, Any] = {}
     kind = draw(st.sampled_from(KINDS))
     if kind == "conflicts":
         asks["conflicts"] = draw(_some(PATTERNS, 2))
@@ -52,13 +67,22 @@ def units(draw: st.DrawFn) -> Unit:
         asks["replaces"] = draw(_some(PATTERNS, 1))
     elif kind == "peers":
         asks["machine_of"] = draw(_some(others, 2))
+    elif kind == "globs":
+        asks["machine_of"] = draw(_some(("web@*.service", "w*", "[dl]*.service"), 2))
+        asks["replaces"] = draw(_some(("db.service", "web@1.service"), 1))
     elif kind == "id":
         asks["machine_id"] = draw(st.sampled_from((*MACHINES, MACHINES[0][:8])))
     elif kind == "global":
         asks["global_"] = True
         asks["conflicts"] = draw(_some(PATTERNS, 1))
+    if draw(st.integers(0, 3)) == 0:
+        shut = [*asks.get("conflicts", ()), *asks.get("replaces", ())]
+        free = [other for other in others if not any(matches(p, other) for p in shut)]
+        asks["triggers"] = draw(_some(free, 2))
     if draw(st.booleans()):
         asks["metadata"] = (("zone", draw(_some(("x", "y"), 2)) or ("x",)),)
+    if draw(st.booleans()):
+        asks["constraints"] = draw(_some(CONSTRAINTS, 2))
     return unit(
         name,
         target=draw(st.sampled_from(TARGETS)),
@@ -250,12 +274,46 @@ def judge(known: World, decided: Plan, before: dict[str, set[str]]) -> None:
         assert change.reason
         if isinstance(change, Assign | Move):
             _judge_new(known, change)
+            judge_spread(known, change, before)
     keys = [(c.unit, c.machine) for c in decided.changes if isinstance(c, ENGINES)]
     assert len(set(keys)) == len(keys), "a unit was changed twice on one machine"
     for homeless in decided.unplaced:
         named = [rejection.machine for rejection in homeless.rejections]
         assert sorted(named) == sorted(known.machines), f"{homeless.unit}: {named}"
         assert all(rejection.reason for rejection in homeless.rejections)
+
+
+def judge_bonds(known: World) -> None:
+    """Once all is settled: what is activated is ready where its activator is, and is kept for
+    nobody else."""
+    for on in known.machines:
+        held = known.assignments(on)
+        for name, told in held.items():
+            assert told.target is _wanted(known, name, set()), f"{name} on {on} is {told.target}"
+            for other in known.units[name].requirements.triggers:
+                lacks = other in known.units and other not in held
+                assert not lacks or _waits_for(known, other, name), f"{name} on {on} lacks {other}"
+
+
+def _waits_for(known: World, name: str, leader: str) -> bool:
+    """True for a unit without a machine that follows the other, itself or by way of others."""
+    seen: set[str] = set()
+    todo = {name}
+    while todo - seen:
+        seen |= todo
+        asked = [known.units[one].requirements for one in todo if one in known.units]
+        words = {word for one in asked for word in (*one.machine_of, *one.triggers)}
+        todo = {one for one in known.units if any(matches(word, one) for word in words)}
+    return name not in known.placements and leader in todo | seen
+
+
+def _wanted(known: World, name: str, seen: set[str]) -> Target:
+    """By the rule as it is told: activated by what is wanted, a unit is at least loaded."""
+    if known.units[name].target is not Target.INACTIVE:
+        return known.units[name].target
+    near = {u.name for u in known.units.values() if name in u.requirements.triggers} - seen
+    kept = any(_wanted(known, n, seen | {name}) is not Target.INACTIVE for n in near)
+    return Target.LOADED if kept else Target.INACTIVE
 
 
 def _judge_new(known: World, change: Assign | Move) -> None:
@@ -266,8 +324,10 @@ def _judge_new(known: World, change: Assign | Move) -> None:
     assert asked.machine_id in ("", on, on[:8])
     metadata = known.machines[on].metadata
     assert all(metadata.get(key) in allowed for key, allowed in asked.metadata)
-    for peer in asked.machine_of:
-        assert peer in known.assignments(on), f"{change}: {peer} is not there"
+    activated = [name for name in asked.triggers if name in known.units]
+    for peer in (*asked.machine_of, *activated):
+        there = known.assignments(on).keys() - {change.unit}
+        assert any(matches(peer, other) for other in there), f"{change}: {peer} is not there"
     for other in known.assignments(on).keys() - {change.unit}:
         assert not _clash(known, one, other), f"{change}: conflicts with {other}"
     first, last = known.machines[on].ports

@@ -15,6 +15,7 @@ from tests.properties.histories import (
     Event,
     capacity,
     histories,
+    judge_bonds,
     shuffled,
 )
 
@@ -28,6 +29,7 @@ def test_plans_settle_and_never_break_a_rule(history: list[Event]) -> None:
     for event in history:
         cluster.happen(event)
         cluster.settle()
+        judge_bonds(cluster.world)
     again = plan(cluster.world, cluster.now, POLICY, cluster.lost)
     assert again.changes == ()
 

@@ -5,11 +5,13 @@
     drain a / cordon a / open a    what an operator says of it
     start web@1.service cpus=1     a unit is created, or replaced and started
     start web@%.service x30        thirty of them, % from 1 on
+    submit web.service cpus=1      a unit is created, or replaced, and nobody wants it yet
     stop U / destroy U / fail U    its target, its end; it failed for good where it is
     wait 5                         seconds pass
     plan                           what the planner would change now, and what it says besides
     settle                         plan, apply, let machines answer, until nothing changes
     where                          what is assigned to which machine
+    told U                         what its machines were told to do with it
     explain U                      what a person is told
 
 A block is commands, ``----`` and what they print; ``pytest --rewrite`` writes that anew.
@@ -28,6 +30,7 @@ from fleetish.engine.plan import Plan, plan
 from fleetish.engine.policy import Policy
 from fleetish.model import Machine, Overlay, Target, Unit, UnitState
 from fleetish.testing.build import FOUR_CORES, answer, apply, drop, machine, put, unit, world
+from fleetish.units.constraint import read
 from fleetish.units.xfleet import Class
 from fleetish.world import World
 
@@ -54,8 +57,10 @@ ASKS: dict[str, Callable[[str], object]] = {
     "machine_of": words,
     "conflicts": words,
     "replaces": words,
+    "constraints": lambda value: tuple(read(w.replace(":", " ")) for w in words(value)),
     "global_": yes,
     "reschedule": yes,
+    "triggers": words,
     "metadata": lambda value: tuple(
         (key, tuple(allowed.split("|"))) for key, allowed in (w.split(":") for w in words(value))
     ),
@@ -104,14 +109,21 @@ class Story:
         drop(self.world, "metadata", name)
 
     def do_start(self, name: str, *asks: str) -> None:
+        self._write(name, asks, Target.LAUNCHED)
+
+    def do_submit(self, name: str, *asks: str) -> None:
+        self._write(name, asks, Target.INACTIVE)
+
+    def _write(self, name: str, asks: tuple[str, ...], target: Target) -> None:
         count = next((int(word[1:]) for word in asks if word[0] == "x" and "=" not in word), 0)
         given = dict(word.split("=") for word in asks if "=" in word)
         asked: dict[str, Any] = {key: ASKS[key](value) for key, value in given.items()}
         names = [name.replace("%", str(n + 1)) for n in range(count)] if count else [name]
         for one in names:
             before = self.world.units.get(one)
-            launch = before.launch + 1 if before else 1
-            put(self.world, unit(one, launch=launch, digest=repr(sorted(given)), **asked))
+            launch = (before.launch if before else 0) + (target is Target.LAUNCHED)
+            digest = repr(sorted(given))
+            put(self.world, unit(one, target, launch=launch, digest=digest, **asked))
 
     def do_stop(self, name: str) -> None:
         before = self.world.units[name]
@@ -153,6 +165,10 @@ class Story:
     def do_where(self) -> list[str]:
         machines = sorted({*self.world.machines, *self.world.assigned})
         return [f"{m}: {' '.join(self._units(m)) or '-'}" for m in machines]
+
+    def do_told(self, name: str) -> list[str]:
+        homes = sorted(self.world.homes.get(name, ()))
+        return [f"{m}: {self.world.assigned[m][name].target}" for m in homes] or ["nothing"]
 
     def do_explain(self, name: str) -> list[str]:
         told = explain(self.world, name, POLICY)
