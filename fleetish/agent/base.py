@@ -47,7 +47,8 @@ class Marker(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ObservedUnit:
-    """A unit as systemd has it. ``labels`` None: not ours. ``since`` is in seconds since the epoch.
+    """A unit as systemd has it. ``labels`` None: not ours. ``since`` is when its state changed last
+    and ``left`` when it was active last, in seconds since the epoch.
 
     ``exit_code`` is one of "", exited, killed, dumped; ``exit_status`` the status or signal number.
     """
@@ -57,6 +58,7 @@ class ObservedUnit:
     active: str = "inactive"
     sub: str = "dead"
     since: float = 0.0
+    left: float = 0.0
     result: str = ""
     exit_code: str = ""
     exit_status: int = 0
@@ -75,6 +77,13 @@ class ObservedUnit:
     def loaded(self) -> bool:
         """True while systemd holds the name: alive, or failed and not yet reset."""
         return self.alive or self.active == "failed"
+
+
+class Labelled(NamedTuple):
+    """A transient unit, and what it is recognised by; None where that is its name alone."""
+
+    unit: TransientUnit
+    labels: Labels | None
 
 
 class Figures(NamedTuple):
@@ -112,12 +121,17 @@ class Systemd(Protocol):
         """The names whose unit changed since the last call; waits for one. One reader only."""
 
     async def start(
-        self, unit: TransientUnit, labels: Labels | None, proceed: Callable[[], bool]
+        self,
+        unit: TransientUnit,
+        labels: Labels | None,
+        proceed: Callable[[], bool],
+        beside: Sequence[Labelled] = (),
     ) -> str:
         """Start a transient unit and wait until PID 1 took it up; the job's result.
 
-        ``proceed`` is asked in the moment before the call is sent. The result is a word of
-        JobRemoved (org.freedesktop.systemd1(5)), RUNNING or WITHDRAWN."""
+        The units ``beside`` it are loaded, not started, and stay while another refers to them; none
+        of their names may be taken. ``proceed`` is asked in the moment before the call is sent. The
+        result is a word of JobRemoved (org.freedesktop.systemd1(5)), RUNNING or WITHDRAWN."""
 
     def keep(self, name: str, text: str) -> None:
         """Let a daemon-reload read ``text`` as the file of a unit that was just started."""
@@ -140,7 +154,14 @@ class Systemd(Protocol):
 
     async def discard(self, names: Iterable[str]) -> None:
         """Drop the definitions of dead transient units that systemd keeps since others refer to
-        them. Costs one daemon-reload."""
+        them. Costs one daemon-reload, shared by all that wait for one."""
+
+    async def define(self, texts: Mapping[str, str]) -> None:
+        """Give units that others refer to another definition: a text for each name. One that runs
+        goes on until it is stopped. Costs a daemon-reload as :meth:`discard` does."""
+
+    async def known(self, kind: str) -> frozenset[str]:
+        """The properties that this systemd has on units of a type, such as ``service``."""
 
     async def set_properties(self, name: str, properties: Sequence[Property]) -> None:
         """Set properties of a loaded unit until the next boot."""

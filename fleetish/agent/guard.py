@@ -77,8 +77,15 @@ def guard_unit(found: Limits) -> TransientUnit:
 def bound(unit: TransientUnit, found: Limits) -> tuple[Property, ...]:
     """What an exclusive unit gets beside its own properties.
 
-    Raises BadUnit when its file would let it live on: a longer stop timeout, or no final kill.
+    Raises BadUnit when its file would let it live on: a longer stop timeout, or no final kill; and
+    for anything but a service, whose end PID 1 could not see to.
     """
+    if not unit.name.endswith(".service"):
+        raise BadUnit(
+            f"cannot run {unit.name} as exclusive: only a service can be",
+            directive="Class",
+            hint="leave Class=exclusive out",
+        )
     held = {one.name: one.value for one in unit.properties}
     longest = found.stop / _phases(held)
     asked = held.get("TimeoutStopUSec")

@@ -89,6 +89,8 @@ class Jobs:
         """JobRemoved was heard."""
         if job := self._by_unit.get(unit):
             job.removed(path, result)
+            if job.done.done():
+                self.drop(unit, job)
 
     def moving(self, unit: str) -> None:
         """The unit was heard to be activating or deactivating."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from fleetish.units.file import UnitFile
+from fleetish.units.file import Option, UnitFile
 from fleetish.units.fragment import fragment
 from fleetish.units.properties import Property
 
@@ -33,9 +33,23 @@ def _one(value: object) -> Iterable[str]:
     return (str(value),)
 
 
+def _quoted(value: object) -> Iterable[str]:
+    return (str(value).replace("%", "%%"),)
+
+
 def _words(value: object) -> Iterable[str]:
     assert isinstance(value, Sequence)
     return (quoted(word.decode() if isinstance(word, bytes) else word) for word in value)
+
+
+def _directories(value: object) -> Iterable[str]:
+    """A colon would begin the name of a symlink (RuntimeDirectory= in systemd.exec(5))."""
+    return (word.replace(":", "\\:") for word in _words(value))
+
+
+def _commands(value: object) -> Iterable[str]:
+    assert isinstance(value, Sequence)
+    return (" ".join(quoted(word) for word in argv) for _, argv, _ in value)
 
 
 def _names(value: object) -> Iterable[str]:
@@ -56,15 +70,25 @@ LINES = {
     "TimeoutStopUSec": Line("TimeoutStopSec", _microseconds),
     "BindsTo": Line("BindsTo", _names, "Unit"),
     "After": Line("After", _names, "Unit"),
+    "Wants": Line("Wants", _names, "Unit"),
+    "Requires": Line("Requires", _names, "Unit"),
+    "StateDirectory": Line("StateDirectory", _directories),
+    "WorkingDirectory": Line("WorkingDirectory", _quoted),
+    "ExecStartPre": Line("ExecStartPre", _commands),
 }
 
 
-def kept(file: UnitFile, name: str, added: Iterable[Property]) -> str:
-    """The file with what was ``added`` to its own properties."""
+def kept(
+    file: UnitFile, name: str, added: Iterable[Property], first: Iterable[Property] = ()
+) -> str:
+    """The file with what was ``added`` to its own properties, and what was put ``first``."""
     section = name.rpartition(".")[2].capitalize()
-    rows = (
+    return fragment(file, _rows(section, added), _rows(section, first))
+
+
+def _rows(section: str, properties: Iterable[Property]) -> list[Option]:
+    return [
         (LINES[one.name].section or section, LINES[one.name].directive, value)
-        for one in added
+        for one in properties
         for value in LINES[one.name].values(one.value)
-    )
-    return fragment(file, rows)
+    ]

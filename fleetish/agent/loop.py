@@ -5,7 +5,8 @@
     systemd ──changes────►┘                       └──states─► store, under the machine's lease
 
 1. Only units that something changed of are planned; every ``relist`` seconds all of them.
-2. One step at a time for a unit: while it is under way the unit is busy, after it planned again.
+2. One step at a time for a unit and those that it brings up: while it is under way they are busy,
+   after it they are planned again.
 3. Nothing is planned before the assignments were listed once and systemd was listed once. When the
    store goes away the last known assignments stay in force: nothing is stopped for want of it.
 4. When the store says that the machine's lease is gone, nothing is begun until the machine is
@@ -18,21 +19,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
+
+import msgspec
 
 from fleetish.agent import backoff, guard
-from fleetish.agent.apply import LATER, Applier, Blocked
+from fleetish.agent.apply import Applier
 from fleetish.agent.backoff import Progress
 from fleetish.agent.base import ALIVE, Figures, Systemd
+from fleetish.agent.companions import Companions
 from fleetish.agent.compose import Composer
 from fleetish.agent.facts import Facts
 from fleetish.agent.fence import Fence
 from fleetish.agent.figures import CgroupFigures
+from fleetish.agent.launch import Launcher
 from fleetish.agent.markers import Markers
-from fleetish.agent.plan import NEVER, View, owner, plan
+from fleetish.agent.plan import View, owner, plan
+from fleetish.agent.prober import Prober
+from fleetish.agent.probes import Commands
 from fleetish.agent.publish import Publisher
 from fleetish.agent.report import state_of
+from fleetish.agent.sandboxes import Sandboxes
 from fleetish.agent.settings import AgentSettings
-from fleetish.agent.steps import Step, Wait
+from fleetish.agent.steps import LATER, NEVER, Blocked, Restart, Start, Step, Wait
 from fleetish.clock import Clock
 from fleetish.errors import BadConfig, SystemdError, Unavailable
 from fleetish.model import Assignment, Target, UnitState
@@ -68,20 +77,26 @@ class Agent:
         self.fence = _fence(systemd, clock, settings)
         self._figures = figures
         self.publisher = Publisher(store, clock, lambda: self.world, self._state, self.figures)
-        composer = Composer(context, settings.cluster, settings.machine_ttl)
-        self._applier = Applier(
+        self._companions = Companions()
+        launcher = Launcher(
             systemd,
             self._markers,
-            composer,
+            Composer(context, settings.cluster, settings.machine_ttl, settings.fetch),
+            self._companions,
             self.fence,
             store.content,
             self._wanted,
             clock.monotonic,
         )
+        self._sandboxes = Sandboxes(context, settings.cluster)
+        self._applier = Applier(systemd, self._markers, launcher, self._sandboxes)
+        commands = Commands(systemd, launcher.compose)
+        self._prober = Prober(systemd, clock, commands, facts.address, self.publisher.due)
         self._progress: dict[str, Progress] = {}
         self._births: dict[str, int] = {}
         self._cut: set[str] = set()
         self._busy: set[str] = set()
+        self._deferred: set[str] = set()
         self._dirty: set[str] = set()
         self._waits: dict[str, float] = {}
         self._full = True
@@ -101,6 +116,7 @@ class Agent:
             group.create_task(self._hear_world())
             group.create_task(self._hear_systemd())
             group.create_task(self.publisher.run())
+            group.create_task(self._prober.run())
             group.create_task(self._work())
 
     async def enter(self, held: Guard, revision: int) -> None:
@@ -147,6 +163,7 @@ class Agent:
     async def _hear_systemd(self) -> None:
         while True:
             names = await self._systemd.changed()
+            names -= self._prober.heard(names)
             if guard.NAME in names:
                 self._guard_changed()
             self.touch(names)
@@ -192,8 +209,10 @@ class Agent:
         if full:
             self._recall()
             names |= self._everything()
-            await self._applier.learn(self._launched())
+            await self._applier.learn(self._begun())
         names.discard(guard.NAME)
+        for name in names - self._quarantined():
+            names |= self._note_wish(name)
         for name in names:
             self._note(name, now)
         self._take(plan(self._view(), names - self._busy, now))
@@ -203,9 +222,10 @@ class Agent:
         assigned = self.world.assignments(self.machine)
         return {*assigned, *self._systemd.units, *self._markers}
 
-    def _launched(self) -> list[Assignment]:
-        assigned = self.world.assignments(self.machine).values()
-        return [wish for wish in assigned if wish.target is Target.LAUNCHED]
+    def _begun(self) -> list[Assignment]:
+        """What runs here or is to run, and what waits in systemd for others to bring it up."""
+        assigned, held = self.world.assignments(self.machine).values(), self._systemd.units
+        return [one for one in assigned if one.target is Target.LAUNCHED or one.unit in held]
 
     def _view(self) -> View:
         return View(
@@ -213,6 +233,7 @@ class Agent:
             observed=self._systemd.units,
             markers=self._markers,
             progress=self._progress,
+            companions=self._companions,
             quarantined=self._quarantined(),
             fenced=self.fence.until if self.fence else NEVER,
         )
@@ -220,6 +241,10 @@ class Agent:
     def _quarantined(self) -> set[str]:
         mine = ("assigned", self.machine)
         return {where[2] for where in self.world.quarantined if where[:2] == mine}
+
+    def _note_wish(self, name: str) -> set[str]:
+        """Note whom the unit brings up as it is assigned now; the units that this may concern."""
+        return self._companions.put(name, self.world.assignment(name, self.machine))
 
     def _note(self, name: str, now: float) -> None:
         """Bring the unit's progress in step with its assignment and with systemd."""
@@ -238,8 +263,14 @@ class Agent:
             self._markers.cut_off(name)
         if wish is None:
             self._births.pop(name, None)
+            self._prober.drop(name)
             return
         self._births[name] = birth
+        if wish.requirements.sandbox:
+            self._sandboxes.note(name)
+        if unit is not None:
+            unit = replace(unit, labels=owner(name, unit, self._markers.get(name)))
+        self._prober.follow(wish, unit, self.publisher.published.get(name))
         before = self._progress.get(name, Progress())
         self._progress[name] = backoff.note(before, unit, wish, now)
 
@@ -248,18 +279,30 @@ class Agent:
             if isinstance(step, Wait):
                 self._waits[step.unit] = step.until
                 continue
+            claimed = self._claimed(step)
+            if claimed & self._busy:
+                self._deferred.add(step.unit)
+                continue
             log.info("%s %s: %s", type(step).__name__.lower(), step.unit, step.reason)
-            self._busy.add(step.unit)
-            self._group.create_task(self._step(step))
+            self._busy |= claimed
+            self._group.create_task(self._step(step, claimed))
 
-    async def _step(self, step: Step) -> None:
+    def _claimed(self, step: Step) -> set[str]:
+        """The units that a step may start or load, so that no other step does it meanwhile."""
+        if not isinstance(step, Start | Restart):
+            return {step.unit}
+        assigned, units = self.world.assignments(self.machine), self._systemd.units
+        below = self._companions.below(step.unit) & assigned.keys()
+        return {step.unit, *(one for one in below if one not in units or not units[one].alive)}
+
+    async def _step(self, step: Step, claimed: set[str]) -> None:
         try:
             outcome = await self._applier.apply(step)
         except Exception as error:  # one unit's trouble must not be that of all the others
             log.exception("cannot %s %s", type(step).__name__.lower(), step.unit)
             outcome = Blocked(f"cannot run {step.unit}: {error!r}", again=LATER)
         finally:
-            self._busy.discard(step.unit)
+            self._busy -= claimed
         wish = getattr(step, "assignment", None)
         progress = self._progress.get(step.unit)
         if wish is not None and progress is not None:
@@ -272,7 +315,8 @@ class Agent:
             self._progress[step.unit] = progress
         if isinstance(outcome, Blocked):
             log.warning("%s: %s", step.unit, outcome.error)
-        self.touch((step.unit,))
+        self.touch(claimed | self._deferred)
+        self._deferred.clear()
 
     def _wanted(self, wish: Assignment) -> bool:
         return self.world.assignment(wish.unit, self.machine) == wish
@@ -285,7 +329,7 @@ class Agent:
         if wish is None or (before is None and not settled):
             return None
         unit, marker = self._systemd.units.get(name), self._markers.get(name)
-        return state_of(
+        state = state_of(
             wish,
             unit,
             owner(name, unit, marker),
@@ -293,13 +337,19 @@ class Agent:
             self._progress.get(name, Progress()),
             before,
             settled=settled,
+            ready=bool(self._companions.keeper(name)),
         )
+        if state.active == "failed" and wish.requirements.fetch and not state.error:
+            state = msgspec.structs.replace(state, error=self._sandboxes.why_failed(name))
+        return self._prober.told(state)
 
     def _recall(self) -> None:
         """Once: take up what this machine published before the agent was restarted."""
         if self._recalled:
             return
         self._recalled = True
+        self._sandboxes.set_aside(self._everything())
+        self._group.create_task(self._sandboxes.clear())
         for name, wish in self.world.assignments(self.machine).items():
             state = self.world.state(name, self.machine)
             if state is None:
@@ -311,7 +361,8 @@ class Agent:
                 self._markers.cut_off(name)
 
     def _guard_changed(self) -> None:
-        """When the guard died, the units that it took along are to be started again."""
+        """When the guard died, the units that it took along are to be started again: they may have
+        been dead before its own end was seen, but not before it ceased to be active."""
         held = self._systemd.units.get(guard.NAME)
         if held is None or held.alive:
             return
@@ -319,7 +370,7 @@ class Agent:
             unit = self._systemd.units.get(name)
             if unit is None or wish.requirements.klass is not Class.EXCLUSIVE:
                 continue
-            if unit.alive or unit.since >= held.since:
+            if unit.alive or unit.since >= held.left:
                 self._cut.add(name)
                 self.touch((name,))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 
 from fleetish.agent.base import Labels, ObservedUnit
 from fleetish.units.properties import TransientUnit
@@ -25,6 +26,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "ActiveState": ("active", str),
     "SubState": ("sub", str),
     "StateChangeTimestamp": ("since", lambda microseconds: microseconds / 1e6),
+    "ActiveExitTimestamp": ("left", lambda microseconds: microseconds / 1e6),
     "InvocationID": ("invocation", lambda raw: bytes(raw).hex()),
     "Result": ("result", str),
     "ExecMainCode": ("exit_code", lambda code: EXIT_CODES.get(code, "")),
@@ -57,6 +59,13 @@ def from_properties(name: str, properties: Mapping[str, Any], cluster: str) -> O
     found = labels(properties.get("LogExtraFields", ()))
     ours = found if found and (found.cluster, found.unit) == (cluster, name) else None
     return fold(ObservedUnit(name, labels=ours), properties)
+
+
+def property_names(introspected: str) -> frozenset[str]:
+    """The names of all properties in an answer of org.freedesktop.DBus.Introspectable."""
+    return frozenset(
+        found.get("name", "") for found in ElementTree.fromstring(introspected).iter("property")
+    )
 
 
 def begun(unit: TransientUnit, given: Labels | None) -> ObservedUnit:

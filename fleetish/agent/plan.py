@@ -6,9 +6,15 @@
     no         -               ours, failed or finished    Forget
     yes        inactive,       ours, alive                 Stop
                loaded          anything else               -
+               loaded, and     ours, alive, launched once  Stop
+               kept ready      ours, alive, other text     Restart
+                               ours, alive                 -
+                               ours, dead, other text      Define
+                               not there, but activated    Define
+                               anything else               -
     yes        launched        ours, alive, other text     Restart
                                ours, alive, older launch   Restart
-                               ours, alive                 - (Adopt, if it has no marker)
+                               ours, alive                 - (Adopt, if not marked as started)
                                failed, this launch         - (by failure policy: Start or Wait)
                                finished, this launch       -
                                anything else               Start
@@ -16,7 +22,10 @@
 1. What runs is always systemd's word; a marker only tells a finished unit from one never started.
 2. An assignment that cannot be read is left alone, and so is its unit.
 3. A unit that is not ours is never touched; that its name is taken comes out when it is started.
-4. An exclusive unit is started only while the lease was renewed lately (``View.fenced``).
+4. A unit is kept ready while one that brings it up is launched here (``View.companions``): it may
+   run without being launched itself. A text that changed is put in the place of the old one, with
+   a daemon-reload: what activates the unit goes on listening, and what it waits for is not lost.
+5. An exclusive unit is started only while the lease was renewed lately (``View.fenced``).
 """
 
 from __future__ import annotations
@@ -26,7 +35,8 @@ from dataclasses import dataclass, field
 
 from fleetish.agent.backoff import Progress
 from fleetish.agent.base import UNLABELLED, Labels, Marker, ObservedUnit
-from fleetish.agent.steps import ORDER, Adopt, Forget, Restart, Start, Step, Stop, Wait
+from fleetish.agent.companions import Companions
+from fleetish.agent.steps import Adopt, Define, Forget, Restart, Start, Step, Stop, Wait, rank
 from fleetish.model import Assignment, Target
 from fleetish.units.xfleet import Class
 
@@ -41,14 +51,15 @@ class View:
     observed: Mapping[str, ObservedUnit] = field(default_factory=dict)
     markers: Mapping[str, Marker] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
+    companions: Companions = field(default_factory=Companions)
     quarantined: Collection[str] = ()
     fenced: float = NEVER
 
 
 def plan(view: View, names: Iterable[str], now: float) -> tuple[Step, ...]:
-    """The steps for the named units, what ends before what begins, then by name."""
+    """The steps for the named units, what ends before what begins (:func:`rank`)."""
     found = [step for name in names if (step := plan_unit(view, name, now)) is not None]
-    return tuple(sorted(found, key=lambda step: (ORDER[type(step)], step.unit)))
+    return tuple(sorted(found, key=rank))
 
 
 def plan_unit(view: View, name: str, now: float) -> Step | None:
@@ -61,6 +72,8 @@ def plan_unit(view: View, name: str, now: float) -> Step | None:
     if assignment.target is Target.LAUNCHED:
         step = _launched(view, assignment, now)
         return _fenced(view, step, now) if assignment.requirements.klass is _EXCLUSIVE else step
+    if assignment.target is Target.LOADED and (keeper := view.companions.keeper(name)):
+        return _ready(view, assignment, keeper, now)
     return _stopped(view, name, f"its target is {assignment.target}")
 
 
@@ -68,9 +81,18 @@ _EXCLUSIVE = Class.EXCLUSIVE
 
 
 def owner(name: str, unit: ObservedUnit | None, marker: Marker | None) -> Labels | None:
-    """The labels of a unit that is ours; of a type that carries none, by its marker."""
-    if unit is None or unit.labels is not None:
-        return unit.labels if unit else None
+    """The labels of a unit that is ours; of a type that carries none, by its marker.
+
+    A unit that another brought up and that was launched since is of the launch that it was taken
+    for, which its marker says.
+    """
+    if unit is None:
+        return None
+    if unit.labels is not None:
+        taken = marker is not None and marker.started and marker.hash == unit.labels.hash
+        if marker is not None and taken and marker.launch > unit.labels.launch:
+            return unit.labels._replace(launch=marker.launch)
+        return unit.labels
     if marker is not None and name.rpartition(".")[2] in UNLABELLED:
         return Labels("", name, marker.hash, marker.launch)
     return None
@@ -84,7 +106,8 @@ def _unassigned(view: View, name: str) -> Step | None:
     if marker is None and (unit is None or ours is None):
         return None
     failed = ours is not None and unit is not None and unit.active == "failed"
-    return Forget(name, "it is not assigned to this machine", failed=failed)
+    kept = bool(view.companions.keeper(name))
+    return Forget(name, "it is not assigned to this machine", failed=failed, kept=kept)
 
 
 def _stopped(view: View, name: str, reason: str) -> Step | None:
@@ -94,6 +117,37 @@ def _stopped(view: View, name: str, reason: str) -> Step | None:
     return Stop(name, reason) if owner(name, unit, view.markers.get(name)) else None
 
 
+def _ready(view: View, wish: Assignment, keeper: str, now: float) -> Step | None:
+    """A unit that is only loaded, and may be brought up by ``keeper`` at any time."""
+    unit, marker = view.observed.get(wish.unit), view.markers.get(wish.unit)
+    ours = owner(wish.unit, unit, marker)
+    progress = view.progress.get(wish.unit, Progress())
+    if progress.blocks(wish) and now < progress.retry_at:
+        return Wait(wish.unit, progress.retry_at, progress.error)
+    if unit is None:
+        return _late(view, wish)
+    if ours is None:
+        return None
+    launched = marker is not None and marker.started
+    if unit.alive and launched:
+        return _stopped(view, wish.unit, f"its target is {wish.target}")
+    if ours.hash != wish.hash or (unit.alive and _outlived(marker, wish)):
+        return (Restart if unit.alive else Define)(wish.unit, wish, "its text changed")
+    if launched or _outlived(marker, wish):
+        waiting = Marker(ours.hash, ours.launch, started=False)
+        return Adopt(wish.unit, waiting, f"{keeper} brings it up from now on")
+    return None
+
+
+def _late(view: View, wish: Assignment) -> Step | None:
+    """A unit that came to this machine after one was started that activates it."""
+    for name in view.companions.activators(wish.unit):
+        unit = view.observed.get(name)
+        if unit is not None and unit.alive and owner(name, unit, view.markers.get(name)):
+            return Define(wish.unit, wish, f"{name} activates it and was started before it came")
+    return None
+
+
 def _launched(view: View, wish: Assignment, now: float) -> Step | None:
     unit, marker = view.observed.get(wish.unit), view.markers.get(wish.unit)
     ours = owner(wish.unit, unit, marker)
@@ -101,7 +155,7 @@ def _launched(view: View, wish: Assignment, now: float) -> Step | None:
     if progress.blocks(wish) and now < progress.retry_at:
         return Wait(wish.unit, progress.retry_at, progress.error)
     if unit is not None and unit.alive:
-        return _running(wish, ours, marker) if ours else None
+        return _running(view, wish, ours, marker) if ours else None
     failed = ours is not None and unit is not None and unit.active == "failed"
     last = Marker(ours.hash, ours.launch) if failed and ours else marker
     if marker is not None and not marker.started:
@@ -112,13 +166,23 @@ def _launched(view: View, wish: Assignment, now: float) -> Step | None:
     return _again(wish, progress, now) if failed else None
 
 
-def _running(wish: Assignment, ours: Labels, marker: Marker | None) -> Step | None:
-    if ours.hash != wish.hash:
+def _running(view: View, wish: Assignment, ours: Labels, marker: Marker | None) -> Step | None:
+    if ours.hash != wish.hash or _outlived(marker, wish):
         return Restart(wish.unit, wish, "its text changed")
     if ours.launch < wish.launch:
+        keeper = view.companions.keeper(wish.unit)
+        if keeper and marker is not None and not marker.started:
+            return Adopt(wish.unit, Marker(ours.hash, wish.launch), f"{keeper} brought it up")
+    if min(ours.launch, marker.launch if marker else ours.launch) < wish.launch:
         return Restart(wish.unit, wish, f"launch {wish.launch} was asked for")
     noted = Marker(ours.hash, ours.launch)
     return None if marker == noted else Adopt(wish.unit, noted, "it runs as assigned")
+
+
+def _outlived(marker: Marker | None, wish: Assignment) -> bool:
+    """Whether a unit may run by its old text, though systemd has read the new one already: until it
+    is started anew its marker tells the old one (:meth:`fleetish.agent.launch.Launcher.renew`)."""
+    return marker is not None and marker.hash != wish.hash
 
 
 def _why_start(wish: Assignment, last: Marker | None) -> str:

@@ -19,11 +19,13 @@ def state_of(
     before: UnitState | None,
     *,
     settled: bool = True,
+    ready: bool = False,
 ) -> UnitState:
     """The state of an assigned unit, without memory and CPU figures.
 
     ``ours`` are the labels of a unit that is ours, ``before`` what was published last. Only when
     the unit is ``settled`` (no step under way) does the state answer the assignment's generation.
+    A unit that is kept ``ready`` is there also when it is dead, with the end of its last run.
     """
     seen = wish.generation if settled else (before.seen if before else 0)
     if unit is not None and unit.loaded and ours is not None:
@@ -39,6 +41,9 @@ def state_of(
             seen=seen,
             error=progress.error,
         )
+    if ready and unit is not None and ours is not None:
+        launched = marker is not None and marker.started
+        return _observed(wish, unit, ours.hash, ours.launch if launched else 0, progress, seen)
     digest, launch = (marker.hash, marker.launch) if marker and marker.started else (wish.hash, 0)
     if unit is None or not launch:
         unit = _remembered(wish.unit, before, digest, launch)
@@ -102,4 +107,16 @@ def _news(before: UnitState | None, state: UnitState) -> str:
         return state.error
     if before is None or (before.active, before.sub) != (state.active, state.sub):
         return f"{state.active} ({state.sub})"
+    if before.health != state.health:
+        return _health_news(state)
+    if state.ready and not before.ready:
+        return "it is ready"
     return f"answers generation {state.seen}" if before.seen != state.seen else "details changed"
+
+
+def _health_news(state: UnitState) -> str:
+    failing = [row for row in state.health if row.failures]
+    if failing:
+        return f"a health check failed ({failing[0].failures}): {failing[0].cause}"
+    good = sum(bool(row.alive) for row in state.health)
+    return f"{good} of {len(state.health)} health checks are good"

@@ -27,11 +27,17 @@ CONFLICT_PAUSE = 5.0
 
 
 async def run_agent(
-    store: Store, kv: KeyValues, systemd: Systemd, clock: Clock, settings: AgentSettings
+    store: Store,
+    kv: KeyValues,
+    systemd: Systemd,
+    clock: Clock,
+    settings: AgentSettings,
+    registered: Callable[[bool], None] = lambda _: None,
 ) -> None:
     """Be this machine's agent, for ever. Being cancelled stops no unit and keeps the registration.
 
-    ``kv`` is what the lease is kept on. Raises BadConfig where the machine has no machine id.
+    ``kv`` is what the lease is kept on; ``registered`` is told when it is held and when no longer.
+    Raises BadConfig where the machine has no machine id.
     """
     machine = settings.machine_id or facts.machine_id()
     async with asyncio.TaskGroup() as group:
@@ -39,7 +45,8 @@ async def run_agent(
         await systemd.ready()
         async with AsyncExitStack() as stack:
             observe = partial(stack.enter_async_context, store.observe(machine))
-            await _Registrar(store, kv, systemd, clock, settings, observe, group).run()
+            registrar = _Registrar(store, kv, systemd, clock, settings, observe, group, registered)
+            await registrar.run()
 
 
 def cgroup_figures(settings: AgentSettings) -> CgroupFigures:
@@ -70,6 +77,7 @@ class _Registrar:
         settings: AgentSettings,
         observe: Callable[[], Awaitable[Observed]],
         group: asyncio.TaskGroup,
+        registered: Callable[[bool], None],
     ) -> None:
         self._store = store
         self._kv = kv
@@ -78,6 +86,7 @@ class _Registrar:
         self._settings = settings
         self._observe = observe
         self._group = group
+        self._registered = registered
         self._agent: Agent | None = None
         self._last: tuple[float, float] | None = None
 
@@ -93,8 +102,10 @@ class _Registrar:
             )
             try:
                 async with held as present:
+                    self._registered(True)
                     await self._present(present, found)
             except Conflict as error:
+                self._registered(False)
                 log.error("%s", error)
                 await self._clock.sleep(CONFLICT_PAUSE)
 
@@ -112,6 +123,7 @@ class _Registrar:
             agent.renewed(*self._last)
         await _first(present.lost.wait(), agent.publisher.refused.wait())
         agent.leave()
+        self._registered(False)
         log.warning("the registration of machine %s is lost; registering anew", found.machine_id)
 
     def _begin(self, found: Facts, observed: Observed) -> Agent:

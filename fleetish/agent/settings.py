@@ -11,7 +11,8 @@ from pathlib import Path
 class AgentSettings:
     """How this machine takes part. ``cpus`` in cores, ``memory`` and ``disk`` in bytes; None: as
     measured. ``machine_ttl`` and ``relist`` in seconds. ``user``: a user's systemd, not PID 1.
-    ``machine_id`` empty: that of /etc/machine-id."""
+    ``machine_id`` empty: that of /etc/machine-id. ``fetch``: the command, without items, that
+    units run to fetch files."""
 
     cluster: str = "fleetish"
     prefix: str = "/fleetish/v1"
@@ -27,3 +28,4 @@ class AgentSettings:
     relist: float = 30.0
     user: bool = False
     machine_id: str = ""
+    fetch: tuple[str, ...] = ("fleetish", "fetch")

@@ -6,6 +6,8 @@ import logging
 import os
 from pathlib import Path
 
+from fleetish.errors import SystemdError
+
 log = logging.getLogger(__name__)
 
 
@@ -25,6 +27,15 @@ class TransientFiles:
     def drop(self, name: str) -> None:
         """Remove a unit's file; nothing happens when there is none."""
         (self._directory / name).unlink(missing_ok=True)
+
+    def put(self, name: str, text: str) -> None:
+        """Write a unit's file, whole or not at all. Raises SystemdError."""
+        fresh = self._directory / ".fleetish"
+        try:
+            fresh.write_text(text)
+            fresh.replace(self._directory / name)
+        except OSError as error:
+            raise SystemdError(f"cannot define {name}: {error.strerror}") from error
 
     def keep(self, name: str, text: str) -> None:
         """Put a text in the place of a unit's file, for the next daemon-reload to read.

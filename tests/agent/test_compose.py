@@ -4,7 +4,7 @@ import pytest
 
 from fleetish.agent import guard
 from fleetish.agent.base import Labels
-from fleetish.agent.compose import Composed, Composer
+from fleetish.agent.compose import Composed, Composer, Sidekicks
 from fleetish.agent.keep import quoted
 from fleetish.agent.slices import Caps
 from fleetish.errors import BadUnit
@@ -20,6 +20,7 @@ def compose(
     *,
     ports: tuple[int, ...] = (),
     requirements: Requirements = Requirements(),  # noqa: B008 - frozen
+    sidekicks: Sidekicks = ((), ()),
 ) -> Composed:
     wish = Assignment(
         unit=name,
@@ -30,7 +31,7 @@ def compose(
         ports=ports,
         requirements=requirements,
     )
-    return Composer(Context(hostname="node1"), "c", 10.0).compose(wish, text)
+    return Composer(Context(hostname="node1"), "c", 10.0).compose(wish, text, sidekicks)
 
 
 def found(composed: Composed, name: str) -> list[object]:
@@ -68,8 +69,17 @@ def test_granted_ports_are_in_the_environment_but_what_the_file_sets_stays() -> 
     composed = compose(TEXT + "Environment=PORT=1\n", ports=(31000, 31001))
     assert found(composed, "Environment") == [
         ["PORT=1"],
-        ["FLEETISH_MACHINE=m1", "PORT0=31000", "PORT1=31001"],
+        ["FLEETISH_MACHINE=m1", "PORTS=31000,31001", "PORT0=31000", "PORT1=31001"],
     ]
+
+
+def test_variables_are_made_of_what_the_machine_grants_but_what_the_file_sets_stays() -> None:
+    made = ("TASK=t.${LAUNCH}@${MACHINE}", "PORT_WEB=${PORT1}", "A=1", "GONE=${PORT7}")
+    asked = Requirements(environment=made)
+    composed = compose(TEXT + "Environment=A=2\n", ports=(5, 6), requirements=asked)
+    told = found(composed, "Environment")[1]
+    assert isinstance(told, list)
+    assert told[-3:] == ["TASK=t.3@m1", "PORT_WEB=6", "GONE="]
 
 
 def test_requests_become_weight_and_limit_where_the_file_sets_none() -> None:
@@ -106,6 +116,7 @@ def test_a_daemon_reload_reads_the_file_and_what_was_added_to_it() -> None:
         "MemoryMax=1048576\n"
         "TimeoutStopSec=3800000us\n"
         'Environment="FLEETISH_MACHINE=m1"\n'
+        'Environment="PORTS=31000"\n'
         'Environment="PORT0=31000"\n'
         'LogExtraFields="FLEETISH_CLUSTER=c"\n'
         'LogExtraFields="FLEETISH_UNIT=web@7.service"\n'
@@ -120,3 +131,25 @@ def test_a_daemon_reload_reads_the_file_and_what_was_added_to_it() -> None:
 
 def test_words_are_kept_from_being_specifiers_and_escapes() -> None:
     assert quoted('50% of \\ "x"') == '"50%% of \\\\ \\"x\\""'
+
+
+def test_a_unit_wants_and_requires_those_that_say_so_in_their_install_sections() -> None:
+    composed = compose(TEXT, sidekicks=(("log.service",), ("a.service", "b.service")))
+    assert found(composed, "Wants") == [["log.service"]]
+    assert found(composed, "Requires") == [["a.service", "b.service"]]
+    lines = "[Unit]\nWants=log.service\nRequires=a.service\nRequires=b.service\n"
+    assert composed.text.endswith(lines)
+
+
+def test_a_timer_has_neither_slice_nor_labels_but_its_text_is_kept() -> None:
+    composed = compose("[Timer]\nOnActiveSec=1h\n", "web.timer", sidekicks=(("x.service",), ()))
+    assert (composed.slice, composed.caps) == ("", Caps(0))
+    assert {one.name for one in composed.unit.properties} == {"TimersMonotonic", "Wants"}
+    assert composed.text == "[Timer]\nOnActiveSec=1h\n\n[Unit]\nWants=x.service\n"
+
+
+def test_a_socket_goes_to_a_slice_and_carries_labels() -> None:
+    composed = compose("[Socket]\nListenStream=80\n", "web.socket")
+    assert found(composed, "Slice") == [composed.slice] == ["fleetish-web.slice"]
+    assert len(found(composed, "LogExtraFields")) == 1
+    assert "[Socket]\nListenStream=80\nSlice=fleetish-web.slice\n" in composed.text

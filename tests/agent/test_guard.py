@@ -40,6 +40,11 @@ def test_an_exclusive_unit_is_bound_to_the_guard_and_stops_in_time() -> None:
     )
 
 
+def test_only_a_service_can_be_exclusive() -> None:
+    with pytest.raises(BadUnit, match=r"cannot run a\.timer as exclusive: only a service can be"):
+        bound(TransientUnit("a.timer", ()), limits(10.0))
+
+
 def test_a_stop_timeout_that_fits_is_kept_and_a_longer_one_refused() -> None:
     found = bound(unit(TimeoutStopUSec=1_000_000), limits(10.0))
     assert [one.name for one in found] == ["BindsTo", "After"]

@@ -203,7 +203,7 @@ def test_a_start_whose_answer_was_lost_is_looked_into_and_not_repeated(tmp_path:
     tell(tmp_path, story)
 
 
-def test_a_definition_that_systemd_keeps_is_discarded_before_the_next_start(
+def test_a_definition_that_systemd_keeps_is_replaced_before_the_next_start(
     tmp_path: Path,
 ) -> None:
     async def story(rig: Rig) -> None:
@@ -213,7 +213,7 @@ def test_a_definition_that_systemd_keeps_is_discarded_before_the_next_start(
             await rig.active("a.service")
             await rig.assign("a.service", launch=2, generation=2)
             await rig.state("a.service", lambda state: state.launch == 2 and state.seen == 2)
-        assert ("discard", "a.service") in rig.systemd.calls
+        assert rig.systemd.calls[-2:] == [("define", "a.service"), ("start again", "a.service")]
         assert rig.systemd.units["a.service"].active == "active"
 
     tell(tmp_path, story)

@@ -11,7 +11,7 @@ import pytest
 from dbus_fast import Message
 from dbus_fast.aio.message_bus import MessageBus, _MessageWriter
 
-from fleetish.agent.systemd import PatientWriter
+from fleetish.agent.systemd.connection import PatientWriter
 
 #: Far more than a socket's buffer holds: 200 messages of 16 kB.
 COUNT, SIZE = 200, 16_000
