@@ -20,9 +20,9 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from fleetish import wire
+from fleetish import wire, wire_faults, wire_orders
 from fleetish.errors import FleetishError, OutcomeUnknown, Unavailable
-from fleetish.transport import CONNECT, lines_of, never_sent, reason_of, session, url_of
+from fleetish.transport import CONNECT, Tls, lines_of, never_sent, reason_of, session, url_of
 
 if TYPE_CHECKING:
     import requests
@@ -41,8 +41,9 @@ Params = Mapping[str, str | Sequence[str]]
 class Client:
     """A connection to a cluster. What one client wrote it reads back, whichever node answers."""
 
-    def __init__(self, endpoint: str = "", answer: float = ANSWER) -> None:
-        """``endpoint`` as FLEETISH_ENDPOINT; ``answer``: seconds to wait for an answer.
+    def __init__(self, endpoint: str = "", answer: float = ANSWER, tls: Tls | None = None) -> None:
+        """``endpoint`` as FLEETISH_ENDPOINT; ``answer``: seconds to wait for an answer; ``tls``:
+        files for https endpoints.
 
         Raises FleetishError when an endpoint is neither http(s):// nor unix://.
         """
@@ -55,7 +56,8 @@ class Client:
                 )
         self.revision = 0
         self._answer = answer
-        self._session = session()
+        self._tls = tls or Tls()
+        self._session = session(self._tls)
 
     def __enter__(self) -> Client:
         return self
@@ -71,6 +73,10 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def again(self) -> Client:
+        """A second connection to the same cluster, to be used beside this one."""
+        return Client(",".join(self.endpoints), self._answer, self._tls)
 
     # --- machines -------------------------------------------------------------------------------
 
@@ -169,6 +175,48 @@ class Client:
     def explain(self, unit: str) -> wire.Explanation:
         """Where a unit is and why, or per machine what turned it away."""
         return self._get(f"/v1/explain/{_part(unit)}", wire.Explanation)
+
+    # --- standing orders ------------------------------------------------------------------------
+
+    def replace(self, body: wire_orders.ReplaceBody) -> wire_orders.RolloutView:
+        """Give units another text, a few at a time; the rollout that has begun."""
+        return self._order("POST", "/v1/rollouts", wire_orders.RolloutView, body)
+
+    def rollouts(self) -> tuple[wire_orders.RolloutView, ...]:
+        """The rollouts that go on and the last that have ended, newest first."""
+        return self._get("/v1/rollouts", wire_orders.Rollouts).rollouts
+
+    def rollout(self, name: str) -> wire_orders.RolloutView:
+        """A rollout, and how each of its units stands. Raises NotFound."""
+        return self._get(f"/v1/rollouts/{_part(name)}", wire_orders.RolloutView)
+
+    def undo_rollout(self, name: str) -> wire_orders.RolloutView:
+        """Give the units of a rollout their old text back."""
+        return self._order("POST", f"/v1/rollouts/{_part(name)}/undo", wire_orders.RolloutView)
+
+    def cancel_rollout(self, name: str) -> wire.Written:
+        """End a rollout where it is; forget one that has ended."""
+        return self._write("DELETE", f"/v1/rollouts/{_part(name)}", None)
+
+    def rebalance(
+        self, *, dry_run: bool = False, most: int = 100, at_once: int = 1
+    ) -> wire_orders.RebalanceView:
+        """Even out the machines; with ``dry_run`` only say how."""
+        body = wire_orders.RebalanceBody(dry_run=dry_run, most=most, at_once=at_once)
+        return self._order("POST", "/v1/rebalance", wire_orders.RebalanceView, body)
+
+    def rebalancing(self) -> wire_orders.RebalanceView:
+        """The rebalance that goes on, if one does."""
+        return self._get("/v1/rebalance", wire_orders.RebalanceView)
+
+    def cancel_rebalance(self) -> wire.Written:
+        """Move nothing more."""
+        return self._write("DELETE", "/v1/rebalance", None)
+
+    def _order(self, method: str, path: str, kind: type[T], body: object = None) -> T:
+        response = self._send(method, path, body)
+        self.revision = max(self.revision, int(response.headers.get(REVISION, "0")))
+        return self._decode(response, kind)
 
     # --- from the machines ----------------------------------------------------------------------
 
@@ -329,7 +377,7 @@ def _part(text: str) -> str:
 def _fault(response: requests.Response) -> FleetishError:
     """The error that an answer carries."""
     try:
-        fault = msgspec.json.decode(response.content, type=wire.FaultBody).error
+        fault = msgspec.json.decode(response.content, type=wire_faults.FaultBody).error
     except msgspec.MsgspecError:
         return FleetishError(f"cannot do this: {response.url} answers {response.status_code}")
-    return wire.error_of(fault)
+    return wire_faults.error_of(fault)

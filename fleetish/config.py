@@ -12,6 +12,9 @@ import difflib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -22,9 +25,23 @@ from fleetish.units import values
 
 DEFAULT_PATH = Path("/etc/fleetish/fleetish.toml")
 ROLES = ("agent", "engine", "api")
+#: Group of the entry points by which other packages add roles.
+ROLE_GROUP = "fleetish.roles"
+#: Where the faces of such roles listen; "" turns one off.
+FACES = MappingProxyType({"marathon": ":8080", "chronos": ":4400", "mesos": ":5050"})
+#: Networks that units may not have files fetched from, unless the settings say otherwise: this
+#: machine itself, and what is only on its links, such as a cloud's metadata (RFC 6890).
+CLOSED = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10", "0.0.0.0/8", "::/128")
 BUSES = ("system", "user")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 CAPACITY = ("cpus", "memory", "disk", "ports")
+
+
+@cache
+def installed_roles() -> tuple[str, ...]:
+    """The roles that this installation can run: fleetish's own, then those of other packages."""
+    added = {found.name for found in entry_points(group=ROLE_GROUP)}
+    return (*ROLES, *sorted(added - set(ROLES)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,7 @@ class Config:
     """What ``fleetish serve`` runs with. Times are seconds.
 
     ``capacity`` amounts that are 0, and ``ports`` None, are measured or left at their default.
+    ``fetch_size`` and ``fetch_cache`` are bytes.
     """
 
     etcd: tuple[str, ...] = ("http://127.0.0.1:2379",)
@@ -42,14 +60,19 @@ class Config:
     etcd_password_file: str = ""
     prefix: str = "/fleetish/v1"
     cluster: str = "default"
-    roles: tuple[str, ...] = ROLES
+    roles: tuple[str, ...] = field(default_factory=installed_roles)
     listen: tuple[str, ...] = ("unix:/run/fleetish/api.sock", ":7100")
+    faces: Mapping[str, str] = field(default_factory=lambda: FACES)
     address: str = ""
     machine_ttl: int = 10
     engine_ttl: int = 5
     metadata: Mapping[str, str] = field(default_factory=dict)
     capacity: Resources = NOTHING
     ports: tuple[int, int] | None = None
+    fetch_file_roots: tuple[str, ...] = ()
+    fetch_closed: tuple[str, ...] = CLOSED
+    fetch_size: int = 4 << 30
+    fetch_cache: int = 2 << 30
     run_directory: str = "/run/fleetish"
     bus: str = "system"
     log_level: str = "info"
@@ -119,6 +142,13 @@ def _amounts(value: Any) -> dict[str, str]:
     return {key: str(amount) for key, amount in value.items()}
 
 
+def _size(value: Any) -> int:
+    amount = values.size(_text(value))
+    if not 0 < amount < 2**63:
+        raise ValueError("it must be an amount such as 4G")
+    return amount
+
+
 def _one_of(words: tuple[str, ...]) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value not in words:
@@ -137,13 +167,18 @@ SETTINGS = (
     Setting("etcd_password_file", _text, str, "File whose first line is that user's password."),
     Setting("prefix", _text, str, "What every key in etcd begins with."),
     Setting("cluster", _text, str, "The cluster's name: clusters on one host tell units by it."),
-    Setting("roles", _strings, _words, "Which of agent, engine and api run here."),
+    Setting("roles", _strings, _words, "Which of agent, engine, api, marathon run here."),
     Setting("listen", _strings, _words, "Where the api listens: unix:/path or address:port."),
+    Setting("faces", _table, _pairs, "Where other roles listen: marathon=:8080; empty: not."),
     Setting("address", _text, str, "Address told to others; else that of the default route."),
     Setting("machine_ttl", _number, _number_text, "Seconds until a silent machine is lost."),
     Setting("engine_ttl", _number, _number_text, "Seconds until a silent leader is replaced."),
     Setting("metadata", _table, _pairs, "Facts to place by, such as rack=r1."),
     Setting("capacity", _amounts, _pairs, "cpus, memory, disk, ports (a-b), where not measured."),
+    Setting("fetch_file_roots", _strings, _words, "Directories that Fetch=file:// may read below."),
+    Setting("fetch_closed", _strings, _words, "Networks that Fetch= takes nothing from."),
+    Setting("fetch_size", _size, _size, "Largest file, and content of an archive, to fetch."),
+    Setting("fetch_cache", _size, _size, "Most that is cached of one user's downloads."),
     Setting("run_directory", _text, str, "Directory for markers and sockets; gone with the boot."),
     Setting("bus", _one_of(BUSES), _one_of(BUSES), "Message bus of the systemd that runs units."),
     Setting("log_level", _one_of(LOG_LEVELS), _one_of(LOG_LEVELS), "Least level that is logged."),
@@ -170,9 +205,19 @@ def load(
         if setting.name in flags:
             flag = "--" + setting.name.replace("_", "-")
             found[setting.name] = _read(setting, setting.from_text, flags[setting.name], flag)
+    if "faces" in found:
+        found["faces"] = _all_faces(found["faces"])
     config = Config(**_split_capacity(found))
     check(config)
     return config
+
+
+def _all_faces(given: Mapping[str, str]) -> dict[str, str]:
+    """Where every face listens, when some are given. Raises BadConfig."""
+    for name in given:
+        if name not in FACES:
+            raise unknown(name, "[faces]", tuple(FACES))
+    return {**FACES, **given}
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
@@ -257,7 +302,10 @@ def _rules(config: Config) -> tuple[tuple[str, bool], ...]:
         ),
         ("prefix must begin with / and not end with it", _is_prefix(config.prefix)),
         ("cluster must be letters, digits, - and _", _is_word(config.cluster)),
-        ("roles are " + ", ".join(ROLES), set(config.roles) <= set(ROLES) and bool(config.roles)),
+        (
+            "roles are " + ", ".join(installed_roles()),
+            set(config.roles) <= set(installed_roles()) and bool(config.roles),
+        ),
         ("machine_ttl must be 4 to 600 seconds", 4 <= config.machine_ttl <= 600),
         (
             "engine_ttl must be at least 2 seconds and at most machine_ttl, "
@@ -267,6 +315,14 @@ def _rules(config: Config) -> tuple[tuple[str, bool], ...]:
         (
             "the api needs something in listen",
             bool(config.listen) or "api" not in config.roles,
+        ),
+        (
+            "fetch_file_roots must be absolute paths",
+            all(root.startswith("/") for root in config.fetch_file_roots),
+        ),
+        (
+            "fetch_closed must be networks such as 10.0.0.0/8",
+            all(map(_is_network, config.fetch_closed)),
         ),
         ("run_directory must be an absolute path", config.run_directory.startswith("/")),
     )
@@ -278,6 +334,14 @@ def _uses_tls(config: Config) -> bool:
 
 def _is_prefix(text: str) -> bool:
     return len(text) > 1 and text.startswith("/") and not text.endswith("/")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_word(text: str) -> bool:

@@ -2,7 +2,8 @@
 
               ┌── agent    this machine's units
     store ────┼── engine   stands for election, and plans while it leads
-              └── api      HTTP on the sockets of ``listen``, or those that systemd hands over
+              ├── api      HTTP on the sockets that systemd hands over, and on those of ``listen``
+              └── …        the roles of other packages, by entry point: marathon
 
 1. Roles are independent: one that fails is logged and started again, with back-off; the others do
    not notice.
@@ -28,7 +29,7 @@ from dataclasses import fields
 import uvloop
 from pystemd import daemon as sd
 
-from fleetish.api.server import open_sockets
+from fleetish.api.server import not_among, open_sockets
 from fleetish.clock import Clock, SystemClock
 from fleetish.config import Config
 from fleetish.errors import FleetishError
@@ -49,6 +50,10 @@ APPLIES = {
     "capacity": "agent",
     "ports": "agent",
     "address": "agent",
+    "fetch_file_roots": "agent",
+    "fetch_closed": "agent",
+    "fetch_size": "agent",
+    "fetch_cache": "agent",
     "engine_ttl": "engine",
 }
 
@@ -78,7 +83,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Run every role until SIGTERM or SIGINT. Raises BadConfig when a socket cannot be had."""
-        sockets = handed_over() or self._open()
+        sockets = self._sockets()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -98,8 +103,12 @@ class Daemon:
         finally:
             await services.close()
 
-    def _open(self) -> list[socket.socket]:
-        return open_sockets(self.config.listen) if "api" in self.config.roles else []
+    def _sockets(self) -> list[socket.socket]:
+        """What systemd hands over, and of ``listen`` what is not among that."""
+        given = handed_over()
+        if "api" not in self.config.roles:
+            return given
+        return [*given, *open_sockets(not_among(self.config.listen, given))]
 
     async def _keep(self, role: str, services: Services) -> None:
         """Run a role for ever, whatever comes of it."""
@@ -187,7 +196,7 @@ async def watchdog(clock: Clock) -> None:
 
 
 def handed_over() -> list[socket.socket]:
-    """The sockets of sd_listen_fds(3); they take the place of ``listen``."""
+    """The sockets of sd_listen_fds(3), which belong to PID 1 and outlive this process."""
     count = int(sd.listen_fds(True) or 0)
     first = sd.LISTEN_FDS_START
     return [socket.socket(fileno=number) for number in range(first, first + count)]

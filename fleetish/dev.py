@@ -20,7 +20,7 @@ from pathlib import Path
 from pystemd import daemon as sd
 
 from fleetish import daemon
-from fleetish.config import Config
+from fleetish.config import FACES, Config
 from fleetish.errors import Refused, Unavailable
 
 #: Seconds that etcd may take to come up, and to end.
@@ -54,10 +54,12 @@ def settings(url: str, listen: str, *, root: bool) -> Config:
     """The daemon's settings: all roles, the bus that is here, sockets where commands look first."""
     user = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
     directory = Path("/run" if root else user) / "fleetish"
+    host = listen.rpartition(":")[0]
     config = Config(
         etcd=(url,),
         cluster="dev",
         listen=(f"unix:{directory}/api.sock", listen),
+        faces={name: f"{host}{where}" for name, where in FACES.items()},
         machine_ttl=5,
         engine_ttl=3,
         metadata={"host": socket.gethostname()},

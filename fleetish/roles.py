@@ -1,19 +1,25 @@
-"""What each role of the daemon is made of. Only what a role needs is imported for it."""
+"""What each role of the daemon is made of. Only what a role needs is imported for it.
+
+Another package adds a role by an entry point of the group ``fleetish.roles``: a coroutine function
+that takes the settings and what the roles of this process share, and runs for ever.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetish.agent.settings import AgentSettings
 from fleetish.api.server import split_address
 from fleetish.clock import Clock
-from fleetish.config import Config
+from fleetish.config import ROLE_GROUP, Config
 from fleetish.errors import BadConfig
 from fleetish.store.base import KeyValues
 from fleetish.store.live import LiveStore
@@ -27,7 +33,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class Services:
     """What the roles of one process share. ``systemd`` is the running agent's and ``planned``
-    the engine's counts; None where the role does not run."""
+    the engine's counts; None where the role does not run. ``registered``: no agent here waits for
+    its registration."""
 
     kv: KeyValues
     store: LiveStore
@@ -35,6 +42,7 @@ class Services:
     sockets: Sequence[socket.socket]
     systemd: Systemd | None = None
     planned: PlanStats | None = None
+    registered: bool = True
 
     @classmethod
     def open(cls, config: Config, clock: Clock, sockets: Sequence[socket.socket]) -> Services:
@@ -54,7 +62,7 @@ class Services:
             figures=figures,
         )
         store = LiveStore(kv, config.prefix, clock=clock, figures=figures)
-        return cls(kv, store, clock, sockets)
+        return cls(kv, store, clock, sockets, registered="agent" not in config.roles)
 
     async def close(self) -> None:
         """Close the connections to the store."""
@@ -72,8 +80,17 @@ def _password(config: Config) -> str:
 
 
 async def run_role(role: str, config: Config, services: Services) -> None:
-    """Run one role, for ever."""
-    await _ROLES[role](config, services)
+    """Run one role, for ever. Raises BadConfig for one that is not installed."""
+    await _role(role)(config, services)
+
+
+def _role(role: str) -> Callable[[Config, Services], Awaitable[None]]:
+    if role in _ROLES:
+        return _ROLES[role]
+    for found in entry_points(group=ROLE_GROUP, name=role):
+        loaded: Callable[[Config, Services], Awaitable[None]] = found.load()
+        return loaded
+    raise BadConfig(f"cannot run the role {role}: it is not installed")
 
 
 async def _agent(config: Config, services: Services) -> None:
@@ -83,9 +100,14 @@ async def _agent(config: Config, services: Services) -> None:
     address, runtime = bus_of(config)
     systemd = SystemdBus(config.cluster, services.clock, address=address, runtime=runtime)
     services.systemd = systemd
+
+    def registered(held: bool) -> None:
+        services.registered = held
+
     try:
         settings = agent_settings(config)
-        await run_agent(services.store, services.kv, systemd, services.clock, settings)
+        clock = services.clock
+        await run_agent(services.store, services.kv, systemd, clock, settings, registered)
     finally:
         services.systemd = None
 
@@ -97,7 +119,7 @@ async def _api(config: Config, services: Services) -> None:
 
     ledger = Ledger(services.store, services.clock)
     local = _local_routes(config, services) if "agent" in config.roles else ()
-    app = create_app(ledger, local, lambda: counters(services))
+    app = create_app(ledger, local, lambda: counters(services), lambda: services.registered)
     async with asyncio.TaskGroup() as group:
         group.create_task(ledger.run(), name="ledger")
         # Copies: uvicorn closes what it is given, and this role may begin anew.
@@ -160,7 +182,20 @@ def agent_settings(config: Config) -> AgentSettings:
         disk=amounts.disk or None,
         ports=config.ports or (31000, 32000),
         run_directory=Path(config.run_directory),
+        fetch=fetch_command(config),
         user=config.bus == "user",
+    )
+
+
+def fetch_command(config: Config) -> tuple[str, ...]:
+    """How units run ``fleetish fetch``: by this installation, whatever is in their directory or in
+    their environment, within the limits that the settings name."""
+    return (
+        *(sys.executable, "-I", "-m", "fleetish.cli.main", "fetch"),
+        f"--size={config.fetch_size}",
+        f"--cache-size={config.fetch_cache}",
+        *(f"--closed={network}" for network in config.fetch_closed),
+        *(f"--file-root={root}" for root in config.fetch_file_roots),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -73,12 +73,23 @@ _REASONS = (
 )
 
 
-def session() -> requests.Session:
+class Tls(NamedTuple):
+    """Files in PEM for https endpoints: who is trusted (else the system's authorities), and who
+    this client is."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+def session(tls: Tls) -> requests.Session:
     """A session that speaks to Unix sockets too, and to nobody in between."""
     import requests
 
     opened = requests.Session()
     opened.trust_env = False
+    opened.verify = tls.ca or True
+    opened.cert = (tls.cert, tls.key or tls.cert) if tls.cert else None
     opened.mount("http+unix://", _unix_adapter())
     return opened
 

@@ -6,13 +6,8 @@ used. A listing is an object with one list in it, so that it can grow.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import msgspec
 
-from fleetish import errors
 from fleetish.resources import NOTHING, Resources
 
 
@@ -47,8 +42,23 @@ class Machines(View, frozen=True, kw_only=True):
     machines: tuple[MachineView, ...]
 
 
+class CheckView(View, frozen=True, kw_only=True):
+    """A health check as it is written, and what it has shown: ``health`` is unknown, healthy or
+    unhealthy; ``alive`` whether the last answer was a good one; ``failures`` bad ones since."""
+
+    check: str
+    health: str
+    alive: bool | None = None
+    failures: int = 0
+    first_success: float = 0.0
+    last_success: float = 0.0
+    last_failure: float = 0.0
+    cause: str = ""
+
+
 class StateView(View, frozen=True, kw_only=True):
-    """What systemd says of a unit on a machine; ``stale`` when that machine is lost."""
+    """What systemd says of a unit on a machine; ``stale`` when that machine is lost. ``health`` is
+    the worst of its checks, "" without any; ``ready``: its readiness check has succeeded."""
 
     unit: str
     machine: str
@@ -67,6 +77,9 @@ class StateView(View, frozen=True, kw_only=True):
     cpu: float = 0.0
     error: str = ""
     stale: bool = False
+    health: str = ""
+    ready: bool = False
+    checks: tuple[CheckView, ...] = ()
 
 
 class States(View, frozen=True, kw_only=True):
@@ -281,7 +294,8 @@ class Health(View, frozen=True, kw_only=True):
 class ClusterEvent(View, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened; ``revision`` is etcd's, and the ``id:`` of the event stream.
 
-    kinds: hello (the stream stands), unit, state, placement, machine, leader, alarm.
+    kinds: hello (the stream stands), unit, state, placement, machine, leader, alarm, rollout and
+    rebalance (``text`` is their id).
     ``what`` is a word of the kind: created changed destroyed gone (nothing of it is left) · placed
     leaving removed · joined lost changed · elected gone · raised cleared. ``view`` is set for
     unit, state and placement events
@@ -296,86 +310,3 @@ class ClusterEvent(View, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     state: StateView | None = None
     view: UnitView | None = None
-
-
-class Fault(View, frozen=True, kw_only=True, omit_defaults=True):
-    """``code`` names the kind of error; ``units`` those that it is about."""
-
-    code: str
-    message: str
-    hint: str = ""
-    problems: tuple[Problem, ...] = ()
-    missing: tuple[str, ...] = ()
-
-
-class FaultBody(View, frozen=True, kw_only=True):
-    error: Fault
-
-
-class Invalid(errors.BadUnit):
-    """Unit files with something wrong; ``problems`` has all of it."""
-
-    def __init__(self, found: Sequence[Problem]) -> None:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        super().__init__(found[0].message + more, where=found[0].where)
-        self.problems = tuple(found)
-
-
-class Missing(errors.NotFound):
-    """Units that do not exist, and for which no text was given; ``names`` has all of them."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        super().__init__(
-            f"cannot find {shown}", hint="submit it with its text, or submit its template"
-        )
-        self.names = tuple(names)
-
-
-class ErrorRow(NamedTuple):
-    """How an error of ours goes over HTTP."""
-
-    error: type[errors.FleetishError]
-    code: str
-    status: int
-
-
-def _row(error: type[errors.FleetishError], status: int) -> ErrorRow:
-    code = re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
-    return ErrorRow(error, code, status)
-
-
-#: Error to code and status; the first row that fits is taken, so special ones come first.
-ERRORS = (
-    _row(Invalid, 400),
-    _row(errors.BadName, 400),
-    _row(errors.BadOption, 400),
-    _row(errors.BadUnit, 400),
-    _row(errors.BadTemplate, 400),
-    _row(errors.BadConfig, 400),
-    _row(errors.Refused, 400),
-    _row(Missing, 404),
-    _row(errors.NotFound, 404),
-    _row(errors.Conflict, 409),
-    _row(errors.StoreUnavailable, 503),
-    _row(errors.OutcomeUnknown, 503),
-    _row(errors.Unavailable, 503),
-    _row(errors.SystemdError, 502),
-    _row(errors.WaitTimeout, 504),
-    _row(errors.FleetishError, 500),
-)
-
-
-def row_for(error: errors.FleetishError) -> ErrorRow:
-    """The row of the table that fits an error."""
-    return next(row for row in ERRORS if isinstance(error, row.error))
-
-
-def error_of(fault: Fault) -> errors.FleetishError:
-    """The error that a fault was made from."""
-    if fault.problems:
-        return Invalid(fault.problems)
-    if fault.missing:
-        return Missing(fault.missing)
-    named = (row.error for row in ERRORS if row.code == fault.code)
-    return next(named, errors.FleetishError)(fault.message, hint=fault.hint)

@@ -2,7 +2,7 @@
 # Make this Debian machine (12 or later, systemd as PID 1) a member of a fleetish cluster.
 #
 #   install.sh --etcd URL[,URL…] [--address ADDRESS] [--metadata KEY=VALUE[,KEY=VALUE…]]
-#              [--cluster NAME] [--source DIR|WHEEL] [--wheels DIR] [--no-start]
+#              [--cluster NAME] [--source DIR|WHEEL] [--wheels DIR] [--socket] [--no-start]
 #              [--with-etcd NAME [--initial-cluster NAME=PEERURL[,NAME=PEERURL…]]]
 #
 #   --etcd URL,…         client URLs of the etcd members, e.g. http://10.0.0.2:2379
@@ -13,16 +13,18 @@
 #   --source PATH        a source tree or a wheel (default: the tree that holds this script)
 #   --wheels DIR         take Python packages from this directory and from nowhere else; when it
 #                        has fleetish's own wheel, that is the default --source
+#   --socket             let systemd hold the API's socket, and fleet's own at /run/fleet.sock
 #   --with-etcd NAME     also run an etcd member of that name here; needs --address
 #   --initial-cluster …  all members as NAME=http://ADDRESS:2380 (default: this one alone)
 #   --no-start           install and enable, but start nothing
 #
 # Every option can also be set in the environment: FLEETISH_ETCD, FLEETISH_ADDRESS,
 # FLEETISH_METADATA, FLEETISH_CLUSTER, FLEETISH_SOURCE, FLEETISH_WHEELS, FLEETISH_WITH_ETCD,
-# FLEETISH_INITIAL_CLUSTER, FLEETISH_NO_START=1. pip's own (PIP_INDEX_URL, PIP_FIND_LINKS …) hold.
+# FLEETISH_INITIAL_CLUSTER, FLEETISH_SOCKET=1, FLEETISH_NO_START=1. pip's own (PIP_INDEX_URL, PIP_FIND_LINKS …) hold.
 #
 # What it does, each step only where it is needed, so that it may be run again at any time:
 #   Debian packages → /opt/fleetish/venv → /etc/fleetish/{fleetish.toml,etcd.env}
+#   → fleetish and fleetctl in /usr/local/bin, unless the machine has commands of these names
 #   → units in /etc/systemd/system → enable and (re)start what changed.
 # A /opt/fleetish/venv that is a symbolic link is somebody else's and is left as it is.
 # Exit status: 0 done, 1 cannot, 2 wrong usage.
@@ -37,6 +39,7 @@ source=${FLEETISH_SOURCE:-}
 wheels=${FLEETISH_WHEELS:-}
 member=${FLEETISH_WITH_ETCD:-}
 initial=${FLEETISH_INITIAL_CLUSTER:-}
+socket=${FLEETISH_SOCKET:-}
 no_start=${FLEETISH_NO_START:-}
 venv=/opt/fleetish/venv
 units=/etc/systemd/system
@@ -54,6 +57,7 @@ read_options() {
     while [ $# -gt 0 ]; do
         case $1 in
         --no-start) no_start=1 && shift && continue ;;
+        --socket) socket=1 && shift && continue ;;
         -h | --help) usage && exit 0 ;;
         --etcd | --address | --metadata | --cluster | --source | --wheels | --with-etcd | --initial-cluster)
             [ $# -ge 2 ] || cannot "use $1 without a value" 2
@@ -173,6 +177,17 @@ install_program() {
     changed=1
 }
 
+# One program by two names: called as fleetctl, it speaks as fleet's fleetctl did.
+link_commands() {
+    for name in fleetish fleetctl; do
+        link=/usr/local/bin/$name
+        if [ ! -e "$link" ] && ! command -v "$name" >/dev/null; then
+            ln -sf "$venv/bin/fleetish" "$link"
+            say "linked $link"
+        fi
+    done
+}
+
 # One line that changes with every source file.
 fingerprint() {
     if [ -d "$source" ]; then
@@ -231,11 +246,19 @@ configure() {
     settings >"$work/fleetish.toml"
     put "$work/fleetish.toml" /etc/fleetish/fleetish.toml
     changed=$changed$wrote
-    for unit in fleetish.service fleetish.slice; do
+    for unit in fleetish.service fleetish.slice ${socket:+fleetish.socket}; do
         put "$here/$unit" "$units/$unit"
         changed=$changed$wrote
     done
     systemctl daemon-reload
+}
+
+# systemd takes no socket over from a daemon that runs: the daemon makes room, its units run on.
+start_socket() {
+    [ -n "$changed" ] || systemctl -q is-active fleetish.socket || changed=1
+    [ -n "$changed" ] || return 0
+    systemctl stop fleetish.service
+    systemctl restart fleetish.socket || cannot "start fleetish.socket: journalctl -u fleetish.socket tells why"
 }
 
 # start UNIT CHANGED: start it, or restart it when what it reads has changed. A member of several
@@ -258,11 +281,14 @@ trap 'rm -rf "$work"' EXIT
 configure_etcd
 install_packages
 install_program
+link_commands
 configure
 systemctl -q enable fleetish.service
+[ -z "$socket" ] || systemctl -q enable fleetish.socket
 [ -z "$member" ] || systemctl -q enable etcd.service
 if [ -z "$no_start" ]; then
     [ -z "$member" ] || start etcd.service "$etcd_changed"
+    [ -z "$socket" ] || start_socket
     start fleetish.service "$changed"
 fi
 say "done; see systemctl status fleetish"

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from fleetish import __version__, dev
+from fleetish.api.server import not_among, open_sockets
 from fleetish.client import Client
 from fleetish.config import Config
 from fleetish.daemon import brief, changed_settings, finished, unexpected
@@ -220,3 +221,17 @@ def _etcd_of(url: str) -> int:
             if words[0] == "etcd" and f"--listen-client-urls={url}" in words:
                 return int(entry.name)
     raise AssertionError(f"no etcd at {url}")
+
+
+def test_a_listener_that_systemd_holds_is_not_opened_again(tmp_path: Path) -> None:
+    path = f"unix:{tmp_path}/api.sock"
+    held = open_sockets([path, "0.0.0.0:0", "127.0.0.1:0"])
+    try:
+        every, one = (sock.getsockname()[1] for sock in held[1:])
+        others = [f"unix:{tmp_path}/other.sock", f"10.0.0.1:{one}", "nowhere"]
+        same = [path, f":{every}", f"127.0.0.1:{every}", f"[::1]:{every}", f"127.0.0.1:{one}"]
+        assert not_among([*same, *others], held) == others
+        assert not_among(others, []) == others
+    finally:
+        for sock in held:
+            sock.close()

@@ -27,7 +27,7 @@ async def read_body(request: Request, kind: type[T]) -> T:
     JSON must be announced as such: then no page of another site can send it unasked.
     """
     announced = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    text = await _bytes(request)
+    text = await read_bytes(request)
     if not text:
         text = b"{}"
     elif announced != "application/json":
@@ -40,7 +40,8 @@ async def read_body(request: Request, kind: type[T]) -> T:
         raise Refused(f"cannot read the request: it is not UTF-8: {error}") from None
 
 
-async def _bytes(request: Request) -> bytes:
+async def read_bytes(request: Request) -> bytes:
+    """The body as it came. Raises HTTP's 413 for one that is too large."""
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > MAX_BODY:
         raise HTTPException(413, f"the body is larger than {MAX_BODY} bytes")

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fleetish.api.views import homes_by_unit, homes_of_all, machine_state, state_view, unit_view
+from fleetish.api.views import homes, machine_state, state_view, unit_view
 from fleetish.engine.losses import registered
-from fleetish.model import Leader, Placement, Unit, UnitState
+from fleetish.model import Document, Leader, Placement, Target, Unit, UnitState
 from fleetish.wire import ClusterEvent, UnitView
 from fleetish.world import Touched, World
 
+#: The kinds of documents whose changes are told, and of the events that tell of them.
+ORDERS = ("rollout", "rebalance")
+
 
 class UnitRecords(NamedTuple):
-    """All records of one unit; equal when nothing about it has changed."""
+    """All records of one unit, and what is to be done with it (by other units' records too); equal
+    when nothing about it has changed."""
 
     unit: Unit | None
     placement: Placement | None
     on: tuple[str, ...]
     states: tuple[UnitState, ...]
+    target: Target = Target.INACTIVE
 
 
 NO_RECORDS = UnitRecords(None, None, (), ())
@@ -40,6 +45,7 @@ class Seen:
     def __init__(self) -> None:
         self.units: dict[str, UnitRecords] = {}
         self.machines: dict[str, MachineWords] = {}
+        self.orders: dict[tuple[str, str], Document] = {}
         self.leader: Leader | None = None
         self.alarms: frozenset[str] = frozenset()
 
@@ -50,6 +56,7 @@ class Seen:
         return [
             *self._machines(world, touched),
             *self._units(world, self._names(world, touched)),
+            *self._orders(world, touched),
             *self._leader(world),
             *self._alarms(world, alarms),
         ]
@@ -64,10 +71,9 @@ class Seen:
         return sorted(names)
 
     def _units(self, world: World, names: list[str]) -> list[ClusterEvent]:
-        on = homes_by_unit(world, names) if len(names) < 256 else homes_of_all(world)
         events: list[ClusterEvent] = []
         for name in names:
-            new = _records(world, name, on.get(name, ()))
+            new = _records(world, name, homes(world, name))
             old = self.units.get(name, NO_RECORDS)
             if new == NO_RECORDS:
                 self.units.pop(name, None)
@@ -92,6 +98,24 @@ class Seen:
                 self.machines[name] = new
             what = "lost" if new is None else "joined" if old is None else "changed"
             events.append(_machine_event(world, name, what, new))
+        return events
+
+    def _orders(self, world: World, touched: Touched) -> list[ClusterEvent]:
+        """Rollouts and rebalances: that they have changed; what they are now, the API tells."""
+        names = {where for where in touched.documents if where[0] in ORDERS}
+        if touched.everything:
+            names |= {where for where in world.documents if where[0] in ORDERS}
+            names |= self.orders.keys()
+        events = []
+        for kind, name in sorted(names):
+            new, old = world.documents.get((kind, name)), self.orders.pop((kind, name), None)
+            if new is not None:
+                self.orders[kind, name] = new
+            if new != old:
+                what = "gone" if new is None else "created" if old is None else "changed"
+                events.append(
+                    ClusterEvent(kind=kind, what=what, revision=world.revision, text=name)
+                )
         return events
 
     def _leader(self, world: World) -> list[ClusterEvent]:
@@ -129,6 +153,7 @@ def _records(world: World, name: str, on: tuple[str, ...]) -> UnitRecords:
         # A machine that is lost, or back, changes how its units stand.
         tuple(f"{machine} {registered(world, machine)}" for machine in on),
         tuple(states[machine] for machine in sorted(states)),
+        world.target(name),
     )
 
 

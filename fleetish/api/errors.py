@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fleetish.errors import FleetishError
-from fleetish.wire import Fault, FaultBody, Invalid, Missing, row_for
+from fleetish.wire_faults import Fault, FaultBody, Invalid, Missing, row_for
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,8 @@ from fleetish.world import Touched, World
 
 log = logging.getLogger(__name__)
 
+Watcher = Callable[[World, Touched], None]
+
 #: Seconds without a question after which the observation is closed.
 IDLE = 180.0
 #: Seconds that a request waits for the store, at most.
@@ -40,6 +42,8 @@ class Ledger:
         self.store = store
         self.clock = clock
         self.feed = Feed()
+        self.watchers: list[Watcher] = []
+        """Called with each newer world, and with what was touched since the one before."""
         self._idle = idle
         self._asked = asyncio.Event()
         self._open: asyncio.Future[Observed] | None = None
@@ -63,6 +67,7 @@ class Ledger:
                 seen = Seen()
                 everything = Touched(everything=True)
                 seen.look(observed.world, everything, alarms_of(observed.world))
+                self._watched(observed.world, everything)
                 self.feed.begin(observed.world.revision)
                 opened.set_result(observed)
                 await self._follow(observed, seen)
@@ -80,7 +85,12 @@ class Ledger:
             touched = await observed.changed(self._idle / 4)
             world = observed.world
             if touched:
+                self._watched(world, touched)
                 self.feed.tell(seen.look(world, touched, alarms_of(world)))
+
+    def _watched(self, world: World, touched: Touched) -> None:
+        for watcher in self.watchers:
+            watcher(world, touched)
 
     def _opened(self) -> asyncio.Future[Observed]:
         if self._open is None or self._open.cancelled():
@@ -122,15 +132,15 @@ class Ledger:
             return None
         return self._open.result().stale_since if not self._open.exception() else None
 
-    async def write(self, plan: Callable[[World], Asked]) -> Written:
+    async def write(self, plan: Callable[[World], Asked], patience: float = PATIENCE) -> Written:
         """Commit what ``plan`` makes of the newest world. Raises what the plan and the store do,
-        and that within PATIENCE."""
+        and that within ``patience`` (seconds)."""
         why: FleetishError = OutcomeUnknown(
             "cannot tell whether this was written: etcd does not answer",
             hint="look again when it does; asking twice does no harm",
         )
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 for _ in range(ATTEMPTS):
                     observed = await self.observed()
                     world = observed.world

@@ -70,7 +70,7 @@ def families(world: World) -> Iterator[tuple[str, str, Mapping[str, float], str]
     unplaced = sum(
         1
         for unit in world.units.values()
-        if unit.target.value != "inactive"
+        if world.target(unit.name).value != "inactive"
         and unit.name not in world.placements
         and not unit.requirements.global_
     )

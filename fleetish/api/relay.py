@@ -17,7 +17,7 @@ import h11
 import msgspec
 
 from fleetish.errors import FleetishError, Unavailable
-from fleetish.wire import FaultBody, error_of
+from fleetish.wire_faults import FaultBody, error_of
 
 #: Seconds until a machine must have begun to answer.
 PATIENCE = 3.0

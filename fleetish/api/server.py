@@ -86,9 +86,34 @@ def open_sockets(listen: Sequence[str]) -> list[socket.socket]:
     return opened
 
 
+def not_among(listen: Sequence[str], sockets: Sequence[socket.socket]) -> list[str]:
+    """The listeners that none of these open sockets stands for already.
+
+    A socket on every address of a port stands for that port, IPv4 and IPv6 alike.
+    """
+    paths = {sock.getsockname() for sock in sockets if sock.family == socket.AF_UNIX}
+    names = {sock.getsockname()[:2] for sock in sockets if sock.family != socket.AF_UNIX}
+    return [where for where in listen if not _stands_for(where, paths, names)]
+
+
+def _stands_for(where: str, paths: set[str], names: set[tuple[str, int]]) -> bool:
+    if where.startswith("unix:"):
+        return _path_of(where) in paths
+    try:
+        host, port = split_address(where)
+    except ValueError:
+        return False  # whoever opens it says what is wrong
+    return bool({(host, port), ("0.0.0.0", port), ("::", port)} & names)
+
+
+def _path_of(where: str) -> str:
+    """The path in ``unix:/path`` or ``unix:///path``."""
+    return where.removeprefix("unix:").removeprefix("//")
+
+
 def _open(where: str) -> socket.socket:
     if where.startswith("unix:"):
-        return _open_unix(where.removeprefix("unix:").removeprefix("//"))
+        return _open_unix(_path_of(where))
     host, port = split_address(where)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With its protocol named, asyncio knows to send small answers at once (TCP_NODELAY).

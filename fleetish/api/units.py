@@ -17,7 +17,6 @@ from fleetish.api.views import (
     find_machine,
     find_unit,
     homes,
-    homes_by_unit,
     unit_view,
 )
 from fleetish.api.wishes import (
@@ -56,9 +55,9 @@ async def list_units(request: Request) -> Response:
     wanted = request.query_params.getlist("name")
     names = [name for name in wanted if name in world.units] if wanted else sorted(world.units)
     descs = await _descriptions(request, world, names) if flag(request, "desc") else {}
-    on = homes_by_unit(world, names)
     rows = [
-        unit_view(world, world.units[name], on.get(name, ()), descs.get(name, "")) for name in names
+        unit_view(world, world.units[name], homes(world, name), descs.get(name, ""))
+        for name in names
     ]
     return answer(Units(units=tuple(rows)))
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from fleetish.engine.explain import kept
 from fleetish.engine.losses import host as host_of
 from fleetish.engine.losses import registered
 from fleetish.errors import NotFound, Refused
-from fleetish.model import Target, Unit, UnitState
+from fleetish.health import PROBED, Health, cause, check_health, health, lacks
+from fleetish.model import Assignment, CheckState, Target, Unit, UnitState
 from fleetish.resources import NOTHING
+from fleetish.units.health import HealthCheck, OnUnhealthy, written
 from fleetish.units.name import parse_name
-from fleetish.wire import MachineView, StateView, UnitView
+from fleetish.units.xfleet import Requirements
+from fleetish.wire import CheckView, MachineView, StateView, UnitView
 from fleetish.world import World
 
 
@@ -40,22 +44,14 @@ def waiting(text: str) -> Standing:
 
 def homes(world: World, unit: str) -> tuple[str, ...]:
     """The machines that a unit is assigned to; several for a global unit, or while it moves."""
-    return tuple(sorted(m for m, units in world.assigned.items() if unit in units))
-
-
-def homes_of_all(world: World) -> dict[str, tuple[str, ...]]:
-    """``homes`` of every unit, in one pass over the assignments."""
-    found: dict[str, list[str]] = {}
-    for machine in sorted(world.assigned):
-        for unit in world.assigned[machine]:
-            found.setdefault(unit, []).append(machine)
-    return {unit: tuple(machines) for unit, machines in found.items()}
+    return tuple(sorted(world.homes.get(unit, ())))
 
 
 def standing(world: World, unit: Unit, on: tuple[str, ...]) -> Standing:
-    """Whether what is wanted of a unit, assigned to the machines ``on``, is so."""
+    """Whether what is wanted of a unit, assigned to the machines ``on``, is so; of one that is kept
+    ready, whether it is."""
     placement = world.placements.get(unit.name)
-    if unit.target is Target.INACTIVE:
+    if world.target(unit.name) is Target.INACTIVE:
         if not on and placement is None:
             return DONE
         return waiting(f"to leave {_hosts(world, on or _placed(world, unit))}")
@@ -95,23 +91,65 @@ def _on_machine(world: World, unit: Unit, machine: str) -> Standing:
         return waiting(f"for {host} to take it in")
     if state.error:
         return problem(f"{host}: {state.error}")
-    if unit.target is Target.LOADED:
-        ended = state.active in ("inactive", "failed")
-        return DONE if ended else waiting(f"to stop on {host} ({state.sub})")
-    return _launched(unit, state, host)
+    if unit.target is Target.LAUNCHED:
+        return _launched(unit, state, host)
+    if state.active in ("inactive", "failed") or _may_run(world, unit, machine):
+        return DONE
+    return waiting(f"to stop on {host} ({state.sub})")
+
+
+def _may_run(world: World, unit: Unit, machine: str) -> bool:
+    """True when a unit that is launched on the machine brings up this one, which is loaded only,
+    itself or by way of others."""
+    there = world.assignments(machine)
+    seen, todo = {unit.name}, [unit.name]
+    while todo:
+        name = todo.pop()
+        above = [
+            one for one in there.values() if one.unit not in seen and _brings(one, name, there)
+        ]
+        if any(one.target is Target.LAUNCHED for one in above):
+            return True
+        seen.update(one.unit for one in above)
+        todo += [one.unit for one in above]
+    return False
+
+
+def _brings(held: Assignment, name: str, there: Mapping[str, Assignment]) -> bool:
+    """True when a unit activates or pulls up another of its machine, by either one's file."""
+    asked = held.requirements
+    if name in asked.triggers or name in asked.pulls:
+        return True
+    other = there.get(name)
+    return other is not None and held.unit in (
+        *other.requirements.wanted_by,
+        *other.requirements.required_by,
+    )
 
 
 def _launched(unit: Unit, state: UnitState, host: str) -> Standing:
     if state.launch < unit.launch:
         return waiting(f"to be started on {host}")
-    if state.active in ("active", "reloading"):
-        return DONE
+    if state.active in PROBED:
+        return _checked(unit, state, host)
     if state.active == "failed":
         text = f"failed on {host}: {outcome(state)}"
         return waiting(f"after it {text}") if unit.requirements.reschedule else problem(text)
     if state.active == "inactive" and has_run(state):
         return DONE  # a oneshot that has finished, or a condition that was not met
     return waiting(f"to become active on {host} ({state.sub})")
+
+
+def _checked(unit: Unit, state: UnitState, host: str) -> Standing:
+    """What runs is wanted healthy and ready too, where it says how that is told."""
+    asked = unit.requirements
+    why = f" ({cause(state)})" if cause(state) else ""
+    if health(asked, state) is Health.UNHEALTHY:
+        again = asked.on_unhealthy is not OnUnhealthy.NONE
+        found = f"unhealthy on {host}{why}"
+        return waiting(f"to be killed: it is {found}") if again else problem(found)
+    word = lacks(asked, state)
+    return waiting(f"to become {word} on {host}{why}") if word else DONE
 
 
 def has_run(state: UnitState) -> bool:
@@ -149,7 +187,7 @@ def unit_view(world: World, unit: Unit, on: tuple[str, ...], desc: str = "") -> 
         launch=unit.launch,
         current=current(world, unit),
         machine=placement.machine if placement else "",
-        reason=placement.reason if placement else "",
+        reason=kept(world, unit) + (placement.reason if placement else ""),
         settled=how.settled,
         problem=how.problem,
         waiting=how.waiting,
@@ -170,6 +208,8 @@ def state_views(world: World, unit: str) -> tuple[StateView, ...]:
 def state_view(world: World, state: UnitState) -> StateView:
     """A state; of a lost machine nobody knows how its units are, so it says unknown and lost."""
     stale = not registered(world, state.machine)
+    held = world.assignment(state.unit, state.machine)
+    asked = held.requirements if held and held.hash == state.hash else Requirements()
     return StateView(
         unit=state.unit,
         machine=state.machine,
@@ -188,6 +228,23 @@ def state_view(world: World, state: UnitState) -> StateView:
         cpu=state.cpu,
         error=state.error,
         stale=stale,
+        health="" if stale else health(asked, state).value,
+        ready=state.ready and not stale,
+        checks=tuple(map(check_view, asked.health, state.health)),
+    )
+
+
+def check_view(check: HealthCheck, found: CheckState) -> CheckView:
+    """A health check, and what it has shown."""
+    return CheckView(
+        check=written(check),
+        health=check_health(check, found).value,
+        alive=found.alive,
+        failures=found.failures,
+        first_success=found.first_success,
+        last_success=found.last_success,
+        last_failure=found.last_failure,
+        cause=found.cause,
     )
 
 
@@ -275,11 +332,3 @@ def find_unit(world: World, name: str) -> Unit:
     if broken:
         raise Refused(f"cannot use {name}: its record in etcd is unreadable: {broken}")
     raise NotFound(f"cannot find unit {name}", hint="see fleetish list-unit-files")
-
-
-def homes_by_unit(world: World, units: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-    """``homes`` of some units, by whichever way is the shorter."""
-    wanted = list(units)
-    if len(wanted) > 8:
-        return homes_of_all(world)
-    return {name: homes(world, name) for name in wanted}

@@ -18,9 +18,10 @@ from fleetish.errors import BadUnit, Conflict, Refused
 from fleetish.model import Target, Unit
 from fleetish.units.file import UnitFile, content_hash, parse, problems
 from fleetish.units.name import parse_name
-from fleetish.units.verify import verify
+from fleetish.units.verify import read_as, verify
 from fleetish.units.xfleet import Requirements, requirements
-from fleetish.wire import BulkWish, Invalid, Missing, Outcome, Problem, Wish
+from fleetish.wire import BulkWish, Outcome, Problem, Wish
+from fleetish.wire_faults import Invalid, Missing
 from fleetish.world import World
 
 LEVELS = {Target.INACTIVE: 0, Target.LOADED: 1, Target.LAUNCHED: 2}
@@ -106,7 +107,7 @@ def check_text(name: str, text: str) -> Checked:
     file, digest, found = _file(text, source)
     if found:
         raise Invalid(found)
-    return Checked(text, digest, requirements(file, name))
+    return Checked(text, digest, requirements(file, read_as(name)))
 
 
 def plan_wishes(world: World, bulk: BulkWish, digests: Digests, now: float) -> Asked:

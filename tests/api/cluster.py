@@ -62,6 +62,7 @@ class Cluster:
         self.keys = Keys("/fleetish/v1")
         self.ledger = Ledger(self.store, SystemClock())
         self.url = ""
+        self.registered = True
 
     def call(self, work: Any) -> Any:
         """Run a coroutine where the server runs."""
@@ -235,14 +236,18 @@ def answers_of_agent(world: World, ends: dict[str, tuple[str, str]]) -> Iterator
 
 
 @contextmanager
-def running(local: Sequence[Route] = ()) -> Iterator[Cluster]:
-    """A cluster whose API answers on a free port of loopback."""
+def running(
+    local: Sequence[Route] = (), listen: Sequence[str] = (), *, registered: bool = True
+) -> Iterator[Cluster]:
+    """A cluster whose API answers on a free port of loopback, and at ``listen``; on a machine that
+    is ``registered``."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()
     cluster = asyncio.run_coroutine_threadsafe(_made(loop), loop).result(10)
-    sockets = open_sockets(["127.0.0.1:0"])
+    sockets = open_sockets(["127.0.0.1:0", *listen])
     cluster.url = _url(sockets[0])
+    cluster.registered = registered
     serving = asyncio.run_coroutine_threadsafe(_serve(cluster, sockets, local), loop)
     try:
         yield cluster
@@ -265,7 +270,7 @@ async def _finished() -> None:
 
 
 async def _serve(cluster: Cluster, sockets: list[socket.socket], local: Sequence[Route]) -> None:
-    app = create_app(cluster.ledger, local)
+    app = create_app(cluster.ledger, local, registered=lambda: cluster.registered)
     async with asyncio.TaskGroup() as group:
         group.create_task(cluster.ledger.run())
         group.create_task(serve(app, sockets, cluster.ledger.feed.close))

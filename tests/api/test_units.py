@@ -7,7 +7,8 @@ import pytest
 from fleetish.client import Client
 from fleetish.errors import BadName, Conflict, NotFound, Refused
 from fleetish.units.file import content_hash, parse
-from fleetish.wire import FileText, Invalid, Missing, Outcome, Wish
+from fleetish.wire import FileText, Outcome, Wish
+from fleetish.wire_faults import Invalid, Missing
 from tests.api.cluster import SERVICE, A, B, Cluster, machine
 
 HASH = content_hash(parse(SERVICE))
@@ -33,6 +34,13 @@ def test_an_instance_without_text_takes_that_of_its_template(fleet: Client) -> N
     fleet.submit([Wish(name=f"web@{number}.service", target="launched") for number in range(30)])
     assert len(names(fleet)) == 31
     assert fleet.unit("web@7.service").text == SERVICE
+
+
+def test_a_template_may_name_its_instance_in_what_it_asks_for(fleet: Client) -> None:
+    text = f"{SERVICE}[X-Fleet]\nMachineMetadata=host=%i\n"
+    fleet.submit([Wish(name="web@.service", text=text)])
+    fleet.submit([Wish(name="web@node1.service")])
+    assert names(fleet) == ["web@.service", "web@node1.service"]
 
 
 def test_a_template_itself_is_not_launched(fleet: Client) -> None:
