@@ -44,16 +44,37 @@ def complete_machines(
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@click.option(
+    "--for",
+    "name",
+    type=click.Choice(["fleetish", "fleetctl"]),
+    default="fleetish",
+    show_default=True,
+    help="The name that the command is called by.",
+)
+def completion(shell: str, name: str) -> None:
     """Print the completion script for a shell.
+
+    Called through a symbolic link of the name fleetctl, this command is fleet's fleetctl:
+    ln -s fleetish fleetctl, beside it.
 
     \b
     eval "$(fleetish completion bash)"        in ~/.bashrc
     eval "$(fleetish completion zsh)"         in ~/.zshrc
     fleetish completion fish | source         in config.fish
+    eval "$(fleetish completion bash --for fleetctl)"
     """
-    from fleetish.cli.main import cli
-
     found = get_completion_class(shell)
     assert found is not None
-    click.echo(found(cli, {}, "fleetish", "_FLEETISH_COMPLETE").source())
+    click.echo(found(_face(name), {}, name, f"_{name.upper()}_COMPLETE").source())
+
+
+def _face(name: str) -> click.Command:
+    """The command line that is called by a name."""
+    if name == "fleetctl":
+        from fleetish.cli.fleetctl.main import cli as fleetctl
+
+        return fleetctl
+    from fleetish.cli.main import cli as fleetish
+
+    return fleetish

@@ -29,7 +29,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @settings_options
 def serve(config: Path | None, **flags: str | None) -> None:
-    """Run the daemon: agent, engine and API, or those of them that --roles names.
+    """Run the daemon: agent, engine, APIs, or those of them that --roles names.
 
     Settings come from the file, then from FLEETISH_<NAME> in the environment, then from flags;
     lists are separated by commas. SIGTERM ends the daemon and stops no unit. SIGHUP reads the

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from fleetish.errors import BadTemplate, NotFound
+from fleetish.units.file import decode
 from fleetish.units.name import parse_name, with_suffix
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -146,9 +147,10 @@ def template_text(source: Source, values: Mapping[str, Any]) -> str | None:
 
 def _text(path: Path, name: str, values: Mapping[str, Any]) -> str:
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        raw = path.read_bytes()
+    except OSError as error:
         raise NotFound(f"cannot read {path}: {error}") from None
+    text = decode(raw, str(path))
     if not path.name.endswith(TEMPLATE):
         return text
     from fleetish.units.template import render as render_template

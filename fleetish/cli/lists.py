@@ -51,6 +51,7 @@ def unit_columns(machines: Hosts) -> dict[str, Column]:
         "host": Column(lambda row, _: host(row), host),
         "result": _plain("result"),
         "restarts": _plain("restarts"),
+        "health": _plain("health"),
         "error": _plain("error"),
     }
 
@@ -59,6 +60,8 @@ def file_columns(machines: Hosts) -> dict[str, Column]:
     """list-unit-files: fleetctl's columns, then ours."""
 
     def target(row: UnitView, full: bool) -> str:
+        if row.is_global:
+            return "global"
         return legend(row.machine, _ip(machines, row.machine), full)
 
     def state(row: UnitView) -> str:

@@ -54,6 +54,8 @@ def status(units: tuple[str, ...], machine: str) -> int:
         for name in names_of(units):
             unit = fleet.unit(name)
             click.echo(placement_line(unit, hosts))
+            for text in health_lines(unit, hosts):
+                click.echo(text)
             try:
                 click.echo(fleet.status(name, machine), nl=False)
             except FleetishError as error:
@@ -75,6 +77,18 @@ def placement_line(unit: UnitView, hosts: dict[str, MachineView]) -> str:
         where = "no machine"
     more = unit.problem or (f"waits {unit.waiting}" if unit.waiting else "")
     return f"{unit.name}: wanted {unit.target}, on {where}" + (f"; {more}" if more else "")
+
+
+def health_lines(unit: UnitView, hosts: dict[str, MachineView]) -> list[str]:
+    """What the checks of a unit have shown, a line for each check and machine."""
+    found = []
+    for state in unit.states:
+        host = hosts.get(state.machine)
+        where = host.host if host and host.host else state.machine[:8]
+        for row in state.checks:
+            why = f": {row.cause} ({row.failures} in a row)" if row.failures else ""
+            found.append(f"  {row.health} on {where}: {row.check}{why}")
+    return found
 
 
 @click.command()
@@ -149,7 +163,7 @@ def ssh(where: str, command: tuple[str, ...], user: str) -> None:
     fleetish ssh web@1 -- ss -ltn
     """
     with connect() as fleet:
-        machine = _machine_meant(fleet, where)
+        machine = machine_meant(fleet, where)
     if not (machine.ip or machine.host):
         raise Refused(f"cannot reach {machine.id}: its address is not known")
     address = machine.ip or machine.host
@@ -160,10 +174,10 @@ def ssh(where: str, command: tuple[str, ...], user: str) -> None:
         raise Refused("cannot run ssh: it is not installed") from None
 
 
-def _machine_meant(fleet: Client, where: str) -> MachineView:
+def machine_meant(fleet: Client, where: str) -> MachineView:
     """The machine of that name, or that of the unit. Raises Refused when both exist."""
-    machine = _machine_named(fleet, where)
-    unit = _unit_named(fleet, where)
+    machine = machine_named(fleet, where)
+    unit = unit_named(fleet, where)
     if machine and unit:
         raise Refused(f"cannot tell what {where} is: a machine and a unit have that name")
     if machine:
@@ -175,14 +189,16 @@ def _machine_meant(fleet: Client, where: str) -> MachineView:
     return fleet.machine(unit.machine)
 
 
-def _machine_named(fleet: Client, where: str) -> MachineView | None:
+def machine_named(fleet: Client, where: str) -> MachineView | None:
+    """The machine of that id, beginning of it, name or address; None when there is none."""
     try:
         return fleet.machine(where)
     except NotFound:
         return None
 
 
-def _unit_named(fleet: Client, where: str) -> UnitView | None:
+def unit_named(fleet: Client, where: str) -> UnitView | None:
+    """The unit of that name; None when there is none."""
     try:
         return fleet.unit(unit_name(expand([where])[0]))
     except FleetishError:

@@ -6,10 +6,11 @@ import time
 
 import click
 
+from fleetish.cli.bar import Report, bar, json_option
 from fleetish.cli.complete import complete_machines
 from fleetish.cli.connection import connect
 from fleetish.cli.units import waiting_options
-from fleetish.cli.wait import Say, Watch, progress
+from fleetish.cli.wait import Watch
 from fleetish.client import Client
 from fleetish.errors import Unavailable, WaitTimeout
 from fleetish.wire import MachineView, UnitView
@@ -51,58 +52,61 @@ def uncordon(machines: tuple[str, ...]) -> None:
 @click.argument("machine", shell_complete=complete_machines)
 @REASON
 @waiting_options
-def drain(machine: str, reason: str, no_block: bool, timeout: float) -> int:
+@json_option
+def drain(machine: str, reason: str, no_block: bool, timeout: float, as_json: bool) -> int:
     """Move everything off a machine and wait until it is empty.
 
-    Pinned and global units stay; the command names them and is done when only they are left.
+    Pinned units stay; the command names them and is done when only they are left. On a terminal a
+    bar shows how far it is, and which units have not left yet.
 
     \b
     fleetish drain node2 --reason "kernel update"
     fleetish drain node2 --no-block
+    fleetish drain node2 --json               a JSON object for each unit that has left
     """
+    report = Report(as_json)
     with connect() as fleet:
         found = fleet.machine(machine)
-        watch = None if no_block else Watch(fleet)
-        if watch:
-            watch.next(timeout or None)
+        wait = None if no_block else Drain(fleet, found, timeout, report)
         fleet.drain(found.id, reason)
-        click.echo(f"Machine {machine} draining")
-        if watch:
-            Drain(fleet, found, watch, timeout).run()
-            click.echo(f"Machine {machine} drained")
+        report.say(f"Machine {machine} draining", event="draining", machine=found.id)
+        if wait:
+            wait.run()
+            report.say(f"Machine {machine} drained", event="drained", machine=found.id)
     return 0
 
 
 class Drain:
-    """One wait for a machine to become empty."""
+    """One wait for a machine to become empty; made before the machine is told, so that it sees
+    every unit leave. ``timeout`` is in seconds, 0 for ever."""
 
-    def __init__(self, fleet: Client, machine: MachineView, watch: Watch, timeout: float) -> None:
+    def __init__(self, fleet: Client, machine: MachineView, timeout: float, report: Report) -> None:
         self.fleet = fleet
         self.machine = machine
-        self.watch: Watch | None = watch
+        self.watch: Watch | None = Watch(fleet)
+        self.watch.next(timeout or None)
         self.deadline = time.monotonic() + timeout if timeout else None
+        self.report = report
         self.left: dict[str, UnitView] = {}
         self.stay: set[str] = set()
+        self.total = 0
+        self._look()
+        self.total = len(self.left)
 
     def run(self) -> None:
         """Wait. Raises WaitTimeout naming what is left."""
-        with progress() as say:
-            self._look()
-            total = len(self.left)
+        with bar(f"drain {self.machine.host}", quiet=self.report.as_json) as tell:
             while self.left:
-                self._tell(say, total)
+                tell(self.total - len(self.left), self.total, [*map(_row, self.left.values())])
                 self._next()
         for name in sorted(self.stay):
-            click.echo(f"{name} stays: it is pinned or global", err=True)
-
-    def _tell(self, say: Say, total: int) -> None:
-        some = next(iter(self.left.values()))
-        detail = f"; {some.name} waits {some.waiting}" if some.waiting else ""
-        say(f"drain {self.machine.host}: {total - len(self.left)} of {total} moved{detail}")
+            self.report.say(f"{name} stays: it is pinned", err=True, event="stays", unit=name)
 
     def _look(self) -> None:
         here = {view.name: view for view in self.fleet.units() if self._is_here(view)}
-        self.stay = {name for name in here if self._stays(here[name])}
+        for name in [name for name in self.left if name not in here]:
+            self._gone(name, None)
+        self.stay = {name for name, view in here.items() if view.klass == "pinned"}
         self.left = {name: view for name, view in here.items() if name not in self.stay}
 
     def _is_here(self, view: UnitView) -> bool:
@@ -110,8 +114,18 @@ class Drain:
             state.machine == self.machine.id for state in view.states
         )
 
-    def _stays(self, view: UnitView) -> bool:
-        return view.is_global or view.klass == "pinned"
+    def _gone(self, name: str, view: UnitView | None) -> None:
+        """A unit has left; in JSON that is told, with where it is now."""
+        del self.left[name]
+        if self.report.as_json:
+            self.report.say(
+                "",
+                event="left",
+                unit=name,
+                machine=view.machine if view else "",
+                left=len(self.left),
+                total=self.total,
+            )
 
     def _next(self) -> None:
         left = None if self.deadline is None else self.deadline - time.monotonic()
@@ -136,6 +150,10 @@ class Drain:
         if event is None or event.unit not in self.left:
             return
         if event.view is None or not self._is_here(event.view):
-            del self.left[event.unit]
+            self._gone(event.unit, event.view)
         else:
             self.left[event.unit] = event.view
+
+
+def _row(view: UnitView) -> str:
+    return f"{view.name} waits {view.waiting}" if view.waiting else f"{view.name} is still there"

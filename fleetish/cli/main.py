@@ -6,91 +6,55 @@ waiting (nothing is rolled back).
 
 from __future__ import annotations
 
-import importlib
 import sys
-from typing import Any, NamedTuple
+from pathlib import Path
 
 import click
 
-
-class Row(NamedTuple):
-    """A command: the module and name that it is found under, and its line in ``--help``."""
-
-    where: str
-    name: str
-    help: str
-
+from fleetish.cli.group import Commands, Row
 
 COMMANDS = {
-    "submit": Row("units", "submit", "Store units without starting them."),
-    "load": Row("units", "load", "Place units on machines without starting them."),
-    "start": Row("units", "start", "Start units, and wait until they are active."),
-    "stop": Row("units", "stop", "Stop units; they keep their machine."),
-    "restart": Row("units", "restart", "Start units once more where they are."),
-    "unload": Row("units", "unload", "Stop units and take them off their machine."),
-    "destroy": Row("units", "destroy", "Stop units and forget them."),
-    "cat": Row("look", "cat", "Print a unit's file."),
-    "status": Row("look", "status", "Print what systemctl says where a unit runs."),
-    "journal": Row("look", "journal", "Print a unit's journal, from any machine."),
-    "explain": Row("look", "explain", "Say why a unit is where it is, or nowhere."),
-    "ssh": Row("look", "ssh", "Open a shell on a machine, or where a unit runs."),
-    "list-units": Row("lists", "list_units", "List units as systemd has them."),
-    "list-unit-files": Row("lists", "list_unit_files", "List units as they were submitted."),
-    "list-machines": Row("lists", "list_machines", "List machines."),
-    "cordon": Row("machines", "cordon", "Place nothing new on a machine."),
-    "uncordon": Row("machines", "uncordon", "Use a machine again."),
-    "drain": Row("machines", "drain", "Move everything off a machine, and wait."),
-    "events": Row("watch", "events", "Print what happens, as it happens."),
-    "top": Row("watch", "top", "Show what units use."),
-    "render": Row("files", "render", "Print the unit file that a Jinja2 template makes."),
-    "verify": Row("files", "verify", "Check unit files; needs no cluster."),
-    "version": Row("daemon", "version", "Print the versions of this command and of the server."),
-    "serve": Row("daemon", "serve", "Run the daemon: agent, engine and API."),
-    "dev": Row("daemon", "dev", "A cluster of this one machine, etcd included."),
-    "lab": Row("lab", "lab", "A cluster of real systemd hosts on this machine."),
-    "completion": Row("complete", "completion", "Print the completion script for a shell."),
+    "submit": Row("units", "submit", "Store units without starting them.", "Units"),
+    "load": Row("units", "load", "Place units on machines without starting them.", "Units"),
+    "start": Row("units", "start", "Start units, and wait until they are active.", "Units"),
+    "stop": Row("units", "stop", "Stop units; they keep their machine.", "Units"),
+    "restart": Row("units", "restart", "Start units once more where they are.", "Units"),
+    "unload": Row("units", "unload", "Stop units and take them off their machine.", "Units"),
+    "destroy": Row("units", "destroy", "Stop units and forget them.", "Units"),
+    "cat": Row("look", "cat", "Print a unit's file.", "Look"),
+    "status": Row("look", "status", "Print what systemctl says where a unit runs.", "Look"),
+    "journal": Row("look", "journal", "Print a unit's journal, from any machine.", "Look"),
+    "explain": Row("look", "explain", "Say why a unit is where it is, or nowhere.", "Look"),
+    "ssh": Row("look", "ssh", "Open a shell on a machine, or where a unit runs.", "Look"),
+    "list-units": Row("lists", "list_units", "List units as systemd has them.", "Look"),
+    "list-unit-files": Row("lists", "list_unit_files", "List units as submitted.", "Look"),
+    "list-machines": Row("lists", "list_machines", "List machines.", "Look"),
+    "replace": Row("replace", "replace", "Give units another text, a few at a time.", "Units"),
+    "rollouts": Row("replace", "rollouts", "Show, undo or cancel what replace began.", "Units"),
+    "rebalance": Row("rebalance", "rebalance", "Even out the machines.", "Machines"),
+    "cordon": Row("machines", "cordon", "Place nothing new on a machine.", "Machines"),
+    "uncordon": Row("machines", "uncordon", "Use a machine again.", "Machines"),
+    "drain": Row("machines", "drain", "Move everything off a machine, and wait.", "Machines"),
+    "events": Row("watch", "events", "Print what happens, as it happens.", "Look"),
+    "top": Row("watch", "top", "Show what units use.", "Look"),
+    "render": Row("files", "render", "Print the unit file that a Jinja2 template makes.", "Files"),
+    "verify": Row("files", "verify", "Check unit files; needs no cluster.", "Files"),
+    "fetch": Row("fetch", "fetch", "Fetch files as Fetch= in a unit file does.", "Files"),
+    "version": Row("daemon", "version", "Print the versions of this and of the server.", "Help"),
+    "serve": Row("daemon", "serve", "Run the daemon: agent, engine and API.", "Daemon"),
+    "dev": Row("daemon", "dev", "A cluster of this one machine, etcd included.", "Daemon"),
+    "lab": Row("lab", "lab", "A cluster of real systemd hosts on this machine.", "Daemon"),
+    "completion": Row("complete", "completion", "Print the completion script for a shell.", "Help"),
 }
 
-
-class Commands(click.Group):
-    """A group whose commands are rows of a table until they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command by its name or an unambiguous beginning of it, as fleetctl takes it."""
-        name = cmd_name if cmd_name in COMMANDS else self._begun(ctx, cmd_name)
-        if name is None:
-            return None
-        row = COMMANDS[name]
-        found = getattr(importlib.import_module(f"fleetish.cli.{row.where}"), row.name)
-        assert isinstance(found, click.Command)
-        return found
-
-    def _begun(self, ctx: click.Context, text: str) -> str | None:
-        found = [name for name in COMMANDS if name.startswith(text)]
-        if len(found) > 1:
-            ctx.fail(f"{text!r} may be {', '.join(found)}")
-        return found[0] if found else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands from the table alone, so that ``--help`` loads none of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, row.help) for name, row in COMMANDS.items()])
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        return [
-            CompletionItem(name, help=row.help)
-            for name, row in COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
+#: Group of the entry points by which other packages add rows.
+ADDED = "fleetish.commands"
 
 
 @click.command(
     cls=Commands,
+    rows=COMMANDS,
+    added=ADDED,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="FLEETISH_ENDPOINT says where the API is; see fleetish COMMAND --help for examples.",
 )
@@ -112,7 +76,11 @@ def cli(ctx: click.Context, endpoint: str | None) -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line, and exit as the module says."""
+    """Run the command line, and exit as the module says; called as fleetctl, be fleetctl."""
+    if Path(sys.argv[0]).name == "fleetctl":
+        from fleetish.cli.fleetctl.main import run as run_fleetctl
+
+        sys.exit(run_fleetctl(args))
     sys.exit(run(args))
 
 
@@ -138,18 +106,21 @@ def run(args: list[str] | None = None) -> int:
 def told(error: Exception) -> int:
     """Tell an error of ours on stderr; its exit code. Any other is raised again: a fault."""
     from fleetish.errors import FleetishError, WaitTimeout
-    from fleetish.wire import Invalid
 
     if not isinstance(error, FleetishError):
         raise error
-    lines = [str(error)]
-    if isinstance(error, Invalid):
-        lines = [
-            f"{row.where}: {row.message}" if row.where else row.message for row in error.problems
-        ]
-    for line in lines:
+    for line in lines_of(error):
         click.echo(line, err=True)
     return 3 if isinstance(error, WaitTimeout) else 1
+
+
+def lines_of(error: Exception) -> list[str]:
+    """An error as people read it: one line, or one for each problem of a unit file."""
+    from fleetish.wire_faults import Invalid
+
+    if not isinstance(error, Invalid):
+        return [str(error)]
+    return [f"{row.where}: {row.message}" if row.where else row.message for row in error.problems]
 
 
 if __name__ == "__main__":

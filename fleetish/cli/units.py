@@ -13,7 +13,8 @@ from fleetish.cli.connection import connect
 from fleetish.cli.files import Source, names_of, read_values, sources, template_text, values_options
 from fleetish.cli.wait import Goal, Wait
 from fleetish.client import Client
-from fleetish.wire import Missing, Wish, Written
+from fleetish.wire import Wish, Written
+from fleetish.wire_faults import Missing
 
 F = TypeVar("F", bound=Callable[..., Any])
 

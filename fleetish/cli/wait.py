@@ -11,9 +11,9 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import click
 
@@ -21,28 +21,30 @@ from fleetish.client import Client
 from fleetish.errors import FleetishError, Unavailable, WaitTimeout
 from fleetish.wire import ClusterEvent, Outcome, UnitView, Written
 
-KINDS = ("unit", "state", "placement", "machine")
+T = TypeVar("T")
+
+KINDS = ("unit", "state", "placement", "machine", "rollout", "rebalance")
 #: Seconds between attempts to open the stream again.
 RETRY = 1.0
 
 
-class Watch:
-    """The event stream, read in a thread so that a deadline can end the wait for it."""
+class Heard(Generic[T]):
+    """A stream of events, read in a thread so that a deadline can end the wait for one."""
 
-    def __init__(self, fleet: Client) -> None:
-        self._fleet = Client(",".join(fleet.endpoints))
-        self._queue: queue.Queue[ClusterEvent | FleetishError] = queue.Queue()
+    def __init__(self, events: Iterable[T]) -> None:
+        self._events = events
+        self._queue: queue.Queue[T | FleetishError] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         try:
-            for event in self._fleet.events(KINDS):
+            for event in self._events:
                 self._queue.put(event)
             self._queue.put(Unavailable("cannot go on watching: the server ended the stream"))
         except FleetishError as error:
             self._queue.put(error)
 
-    def next(self, patience: float | None) -> ClusterEvent | None:
+    def next(self, patience: float | None) -> T | None:
         """The next event; None when ``patience`` seconds are over. Raises Unavailable."""
         try:
             found = self._queue.get(timeout=patience)
@@ -53,12 +55,25 @@ class Watch:
         return found
 
 
+class Watch(Heard[ClusterEvent]):
+    """The cluster's events."""
+
+    def __init__(self, fleet: Client) -> None:
+        super().__init__(fleet.again().events(KINDS))
+
+
 class Goal(NamedTuple):
-    """What is waited for: ``verb`` as in "cannot VERB web.service", ``done`` as it is told."""
+    """What is waited for: ``verb`` as in "cannot VERB web.service", ``done`` as it is told.
+
+    ``within``: seconds that a unit may take from its start, however long the whole may take; 0
+    for no limit of its own. ``prefix`` stands before what is told of failures.
+    """
 
     verb: str
     done: str
     gone: bool = False
+    within: float = 0.0
+    prefix: str = ""
 
 
 Say = Callable[[str], None]
@@ -86,6 +101,7 @@ class Wait:
         self.watch: Watch | None = Watch(fleet)
         self.pending: dict[str, Outcome] = {}
         self.last: dict[str, str] = {}
+        self.ends: dict[str, float] = {}
         self.failed = 0
         self._machines: dict[str, str] = {}
         self.watch.next(self._left())  # hello: from here on nothing is missed
@@ -104,12 +120,15 @@ class Wait:
         return 1 if self.failed else 0
 
     def _left(self) -> float | None:
-        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        """Seconds until the first deadline; None when there is none."""
+        ends = [*self.ends.values(), *([] if self.deadline is None else [self.deadline])]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def _next(self) -> ClusterEvent | None:
         left = self._left()
         if left == 0.0:
-            raise self._late()
+            self._overdue()
+            return None
         try:
             if self.watch is None:
                 self.watch = Watch(self.fleet)
@@ -121,6 +140,15 @@ class Wait:
             self.watch = None
             time.sleep(RETRY if left is None else min(RETRY, left))
             return None
+
+    def _overdue(self) -> None:
+        """Give up what has had its time. Raises WaitTimeout when the time of the whole is over."""
+        now = time.monotonic()
+        if self.deadline is not None and self.deadline <= now:
+            raise self._late()
+        for name in [name for name, end in self.ends.items() if end <= now]:
+            waited = f"after {self.goal.within:g} s it still waits"
+            self._fail(name, f"{waited} {self.last.get(name, '')}".rstrip())
 
     def _look(self) -> None:
         """Read the whole once, and judge it."""
@@ -156,9 +184,12 @@ class Wait:
             self._done(name, view)
         else:
             self.last[name] = view.waiting
+            if self.goal.within and view.current == "launched":
+                self.ends.setdefault(name, time.monotonic() + self.goal.within)
 
     def _done(self, name: str, view: UnitView | None = None) -> None:
         del self.pending[name]
+        self.ends.pop(name, None)
         where = self._where(view) if view else ""
         click.echo(f"Unit {name} {self.goal.done}{where}")
 
@@ -174,8 +205,10 @@ class Wait:
 
     def _fail(self, name: str, why: str) -> None:
         del self.pending[name]
+        self.ends.pop(name, None)
         self.failed += 1
-        click.echo(f"cannot {self.goal.verb} {name}: {why} (see fleetish status {name})", err=True)
+        text = f"cannot {self.goal.verb} {name}: {why} (see fleetish status {name})"
+        click.echo(self.goal.prefix + text, err=True)
 
     def _line(self, total: int) -> str:
         some = next(((n, w) for n, w in self.last.items() if n in self.pending and w), None)

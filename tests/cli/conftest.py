@@ -43,3 +43,13 @@ def call(url: str, *args: str) -> Done:
     with runner.isolation() as (out, err, _):
         code = run(list(args))
         return Done(code, out.getvalue().decode(), err.getvalue().decode())
+
+
+@pytest.fixture
+def fleetctl(cluster: Cluster, tmp_path: Path) -> Run:
+    """Runs ``fleetctl …`` as a process in an empty directory that holds web@.service."""
+    from tests.cli import fleetctl as face
+
+    (tmp_path / "web@.service").write_text(SERVICE)
+    program, environ = face.link(tmp_path), face.environment(cluster.url)
+    return lambda *args, **more: face.call(program, args, {**environ, **more})

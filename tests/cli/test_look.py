@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from fleetish.cli.journal_text import line
+from fleetish.cli.look import health_lines
+from fleetish.wire import CheckView, MachineView, StateView, UnitView
 from tests.api.cluster import SERVICE, A, B, Cluster, machine, running
 from tests.api.test_http import LOCAL
 from tests.cli.conftest import Done, Run, call
@@ -66,6 +68,17 @@ def test_top_once_prints_each_units_use(relaying: Cluster) -> None:
     )
 
 
+def test_status_has_a_line_for_each_check() -> None:
+    good = CheckView(check="http path=/ping", health="healthy", alive=True)
+    bad = CheckView(check="tcp", health="unhealthy", failures=3, cause="Connection refused")
+    state = StateView(unit="a.service", machine=A, checks=(good, bad))
+    unit = UnitView(name="a.service", hash="h", target="launched", states=(state,))
+    assert health_lines(unit, {A: MachineView(id=A, host="node1")}) == [
+        "  healthy on node1: http path=/ping",
+        "  unhealthy on node1: tcp: Connection refused (3 in a row)",
+    ]
+
+
 def test_machines_are_cordoned_and_used_again(cluster: Cluster, fleetish: Run) -> None:
     fields = ("list-machines", "--no-legend", "--fields", "host,state,reason")
     assert fleetish("cordon", "node1", "--reason", "disk") == (0, "Machine node1 cordoned\n", "")
@@ -92,7 +105,7 @@ def test_drain_ends_when_the_machine_is_empty_and_names_what_stays(
     assert fleetish("drain", "node2") == (
         0,
         "Machine node2 draining\nMachine node2 drained\n",
-        "pin.service stays: it is pinned or global\n",
+        "pin.service stays: it is pinned\n",
     )
 
 
