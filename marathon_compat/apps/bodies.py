@@ -1,0 +1,60 @@
+"""Bodies of requests, as far as they are the same for all: bytes, types, lists of ids."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from marathon_compat.apps import shape
+from marathon_compat.apps.errors import BadBody
+from marathon_compat.apps.json_text import MAX_BODY, parse
+from marathon_compat.apps.replies import LARGE
+
+T = TypeVar("T")
+
+
+async def body_of(request: Request) -> bytes:
+    """The body as it came. Raises BadBody 413 when it is too large."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isascii() and announced.isdigit() and int(announced) > MAX_BODY:
+        raise _too_large()
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY:
+            raise _too_large()
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large() -> BadBody:
+    return BadBody(413, f"The body is larger than {MAX_BODY} bytes")
+
+
+async def json_of(request: Request) -> bytes:
+    """As :func:`body_of`. Raises HTTP's 415 for a body that says it is something else than JSON."""
+    announced = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if announced and announced != "application/json":
+        raise HTTPException(415)
+    return await body_of(request)
+
+
+async def read(body: bytes, reader: Callable[[bytes], T]) -> T:
+    """What a body says; a large one is read in a thread, for the loop also holds leases."""
+    return await asyncio.to_thread(reader, body) if len(body) >= LARGE else reader(body)
+
+
+class Ids(msgspec.Struct):
+    """``{"ids": […]}``."""
+
+    ids: tuple[str, ...]
+
+
+def ids_in(body: bytes) -> tuple[str, ...]:
+    """The ids that a body lists. Raises BadBody."""
+    return shape.read_whole(Ids, parse(body)).ids

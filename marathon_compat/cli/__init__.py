@@ -1,0 +1,1 @@
+"""``fleetish app``: the command line over Marathon's API."""
