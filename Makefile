@@ -4,17 +4,21 @@ PYTHON := /usr/bin/python3
 PYTEST := .venv/bin/python -m pytest
 # What the virtual environment is built with, and what hosts, faults and checks are made of.
 VENV_PACKAGES := python3 python3-venv python3-dev gcc pkg-config libsystemd-dev
-PACKAGES := $(VENV_PACKAGES) dbus etcd-server etcd-client iproute2 \
-	nftables procps systemd-container shellcheck vagrant vagrant-libvirt
+PACKAGES := $(VENV_PACKAGES) curl dbus etcd-server etcd-client iproute2 \
+	nftables procps systemd-container shellcheck vagrant vagrant-libvirt \
+	podman crun busybox-static python3-marathon prometheus
 
 .NOTPARALLEL:
-.PHONY: demo test check bench down vagrant-test
+.PHONY: demo test corpus check bench down vagrant-test
 
 demo: packages .venv/.stamp
 	.venv/bin/python -m fleetish.lab.demo
 
 test: packages .venv/.stamp
 	$(PYTEST)
+
+corpus: packages .venv/.stamp
+	.venv/bin/python -m tests.corpus
 
 check: .venv/.stamp
 	$(PYTEST) -m "not lab and not etcd and not root"

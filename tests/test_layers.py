@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CORE = ("errors", "resources", "units", "model", "changes", "world")
+CORE = ("errors", "resources", "units", "model", "health", "changes", "world")
 
 PURE = [
     "errors",
     "resources",
     "model",
+    "health",
     "changes",
     "world",
     "units.*",
@@ -29,6 +30,17 @@ PURE = [
     "engine.draft",
     "engine.plan",
     "engine.explain",
+    "engine.losses",
+    "engine.place",
+    "engine.preempt",
+    "engine.roster",
+    "engine.spread",
+    "engine.vacate",
+    "engine.contents",
+    "engine.orders",
+    "engine.rebalance",
+    "engine.rolling",
+    "engine.rollout",
     "agent.base",
     "agent.steps",
     "agent.plan",
@@ -36,13 +48,30 @@ PURE = [
     "agent.report",
     "agent.backoff",
     "agent.observe",
+    "agent.probe_unit",
+    "agent.probing",
+    "agent.companions",
     "agent.compose",
     "agent.keep",
+    "agent.needs",
     "agent.settings",
+    "fetch.members",
     "api.diff",
+    "api.fleet.discovery",
+    "api.fleet.metadata",
+    "api.fleet.names",
+    "api.fleet.paging",
+    "api.fleet.puts",
+    "api.fleet.schema",
+    "api.fleet.states",
+    "api.replace",
     "api.views",
     "api.wishes",
+    "cli.fleetctl.openssh",
+    "cli.fleetctl.pflag",
     "wire",
+    "wire_faults",
+    "wire_orders",
     "lab.layout",
     "testing.build",
 ]
@@ -58,22 +87,31 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "resources": ("errors",),
     "units": ("errors", "resources", "units"),
     "model": ("resources", "units"),
+    "health": ("model", "units"),
     "changes": ("model", "units"),
     "world": ("model", "resources"),
     "config": ("errors", "resources", "units"),
-    "wire": ("errors", "resources"),
+    "fetch": ("errors", "units", "fetch", "__version__"),
+    "wire": ("resources",),
+    "wire_faults": ("errors", "wire"),
+    "wire_orders": ("wire",),
     "transport": (),
     "store": (*CORE, "store", "clock"),
     "engine": (*CORE, "engine", "store.base", "store.lease", "clock"),
     "agent": (*CORE, "agent", "store.base", "store.lease", "clock"),
     "api": (
         *CORE, "api", "store.base", "store.live", "engine.explain", "engine.losses",
-        "engine.policy", "clock", "config", "agent.serve", "wire",
+        "engine.policy", "engine.orders", "engine.rebalance", "engine.rolling", "engine.rollout",
+        "clock", "config", "agent.serve", "wire", "wire_faults", "wire_orders",
     ),
-    "client": ("errors", "model", "resources", "units", "wire", "transport"),
+    "client": (
+        "errors", "model", "resources", "units", "wire", "wire_faults", "wire_orders", "transport",
+    ),
     "cli": (
-        "errors", "model", "resources", "units", "client", "wire", "cli", "lab", "config",
-        "daemon", "dev",
+        "errors", "model", "resources", "units", "client", "transport", "wire", "wire_faults",
+        "wire_orders", "cli",
+        "fetch", "lab",
+        "config", "daemon", "dev",
     ),
     "lab": ("errors", "client", "lab", "config"),
     "testing": (*CORE, "store", "engine", "agent", "clock", "testing"),
@@ -87,8 +125,10 @@ ONE_EDGE = {
     "click": ("cli",),
     "starlette": ("api", "agent.serve"),
     "uvicorn": ("api", "daemon"),
-    "requests": ("client", "transport"),
+    "requests": ("client", "transport", "fetch.download"),
+    "re2": ("units.constraint",),
     "jinja2": ("units.template",),
+    "httptools": ("agent.probes",),
 }
 
 
@@ -162,6 +202,28 @@ def test_every_pure_module_named_here_exists() -> None:
 def test_fleetish_does_not_know_what_extends_it() -> None:
     for _, tree in FLEETISH:
         assert not any(below(item, ["marathon_compat", "bench"]) for item in imports(tree))
+
+
+#: Of ``marathon_compat.apps``: definitions are read, judged and shown as values.
+MARATHON_PURE = [
+    "aims", "app", "backoff", "bounds", "checks", "clash", "containers", "credentials",
+    "decisions", "decode", "defaults", "dependencies", "deploy", "docker_parameters", "edits",
+    "embed", "environment", "errors", "forget", "group_body", "ids", "instances", "json_text",
+    "kills", "legacy", "loose", "losses", "making", "merge", "plan", "pod_status", "pods",
+    "pods_app", "ports", "queue", "records", "rolling", "rounds", "rules_container",
+    "rules_network", "rules_placement", "rules_text", "selector", "shape", "show", "task",
+    "timestamps", "translate", "translate_checks", "translate_lines", "translate_ports", "tree",
+    "validate", "view", "volumes",
+]  # fmt: skip
+
+MARATHON = {
+    name.removeprefix("marathon_compat.apps."): tree for name, tree in modules("marathon_compat")
+}
+
+
+@pytest.mark.parametrize("name", MARATHON_PURE)
+def test_marathons_pure_modules_touch_no_clock_socket_or_chance(name: str) -> None:
+    assert not {item.split(".")[0] for item in imports(MARATHON[name])} & IMPURE
 
 
 def test_functions_are_at_most_sixty_lines() -> None:

@@ -24,6 +24,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _INIT = (
     f"for c in {' '.join(V1_WRITABLE)}; do "
     "[ ! -d /sys/fs/cgroup/$c ] || mount -o remount,bind,rw /sys/fs/cgroup/$c; done; "
+    "[ -e /dev/autofs ] || mknod /dev/autofs c 10 235; "  # without it systemd has no automounts
     f"exec {SYSTEMD} systemd.unit=multi-user.target"
 )
 

@@ -25,13 +25,17 @@ from pathlib import Path
 
 import msgspec
 
+from fleetish import config
 from fleetish.errors import LabError, NotFound
 
 BASE = Path("/run/fleetish-lab")
 ETCD_PORT = 2379
 PEER_PORT = 2380
 MAX_HOSTS = 200
-FACES: Mapping[str, int] = {"api": 7100, "marathon": 8080, "chronos": 4400, "mesos": 5050}
+FACES: Mapping[str, int] = {
+    "api": 7100,
+    **{face: int(where.rpartition(":")[2]) for face, where in config.FACES.items()},
+}
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
 
 

@@ -13,7 +13,10 @@ pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.mark.parametrize("name", ["test_systemd.py", "over_dbus.py", "agent_on_systemd.py"])
+NAMES = ["test_systemd.py", "test_beside.py", "over_dbus.py", "agent_on_systemd.py"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_inside_a_host_all_hold(bare: Lab, name: str) -> None:
     line = (
         f"cd {ROOT} && FLEETISH_REAL_SYSTEMD=1 .venv/bin/python -B -m pytest -q"

@@ -54,7 +54,14 @@ def test_the_header_is_the_help() -> None:
     done = install("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Make this Debian machine")
-    for option in ("--etcd", "--address", "--metadata", "--with-etcd", "--initial-cluster"):
+    for option in (
+        "--etcd",
+        "--address",
+        "--metadata",
+        "--socket",
+        "--with-etcd",
+        "--initial-cluster",
+    ):
         assert option in done.stdout
 
 
@@ -103,11 +110,29 @@ def test_a_fresh_host_joins_and_a_second_run_changes_nothing(fresh: Lab, wheels:
     done = run_inside(fresh, wheels, *options(fresh, host))
     assert done.returncode == 0, done.stdout + done.stderr
     await_machines(fresh.endpoint, [host], 30, lambda line: None)
+    listed = fresh.exec("node1", ["fleetctl", "list-machines", "--no-legend", "--full"])
+    assert listed.stdout.split()[:2] == [host.machine, host.address], listed.stderr
     before = main_pid(fresh, "fleetish")
     again = run_inside(fresh, wheels, *options(fresh, host))
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout == "install: done; see systemctl status fleetish\n"
     assert main_pid(fresh, "fleetish") == before
+
+
+@pytest.mark.lab
+def test_a_member_can_have_its_socket_held_by_systemd_also_later(fresh: Lab, wheels: Path) -> None:
+    host = fresh.hosts[0]
+    for more in ([], ["--socket"], ["--socket"]):
+        done = run_inside(fresh, wheels, *options(fresh, host), *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == "install: done; see systemctl status fleetish\n"
+    await_machines(fresh.endpoint, [host], 30, lambda line: None)
+    show = ["systemctl", "show", "fleetish.socket", "-P", "SubState", "-P", "Listen"]
+    shown = fresh.exec("node1", show, check=True).stdout
+    assert "running\n" in shown
+    assert "/run/fleet.sock (Stream)" in shown
+    curl = ["curl", "-sf", "--unix-socket", "/var/run/fleet.sock", "http://x/fleet/v1/machines"]
+    assert host.machine in fresh.exec("node1", curl, check=True).stdout
 
 
 @pytest.mark.lab
