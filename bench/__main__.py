@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import cluster, plan
+from bench import cluster, events, fleet_api, marathon, marathon_reads, plan, translate
 from bench.results import render
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +26,15 @@ def commit() -> str:
 
 def main() -> None:
     """Run every benchmark."""
-    figures = [*cluster.measure(say), *plan.figures()]
+    figures = [
+        *cluster.measure(say),
+        *fleet_api.measure(say),
+        *marathon.measure(say),
+        *marathon_reads.measure(say),
+        *events.measure(say),
+        *plan.figures(),
+        *translate.figures(),
+    ]
     machine = f"{len(Path('/proc/cpuinfo').read_text().split('processor')) - 1} cores, "
     machine += f"Linux {platform.release()}, Python {platform.python_version()}"
     page = render(figures, commit=commit(), machine=machine, command="make bench")

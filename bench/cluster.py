@@ -100,10 +100,10 @@ def destroy(fleet: Client, units: Sequence[str]) -> None:
         time.sleep(0.2)
 
 
-def on_host(lab: Lab, host: str, *argv: str) -> Any:
+def on_host(lab: Lab, host: str, *argv: str, stdin: str = "") -> Any:
     """What ``bench/on_host.py`` prints inside a host."""
     script = [sys.executable, str(HERE / "on_host.py"), *argv]
-    return json.loads(lab.exec(host, script, check=True).stdout)
+    return json.loads(lab.exec(host, script, stdin=stdin, check=True).stdout)
 
 
 def plain_seconds(lab: Lab) -> list[float]:
@@ -133,23 +133,30 @@ def wish_to_active(fleet: Client, plain: list[float], where: str) -> list[Figure
     return figures
 
 
-def many(lab: Lab, fleet: Client, say: Callable[[str], None]) -> list[Figure]:
-    """1,000 units on three hosts, beside the same units started by plain pipelined calls."""
+def plain_span(lab: Lab, verb: str, count: int, prefix: str = "plain-", text: str = "") -> float:
+    """Seconds that plain pipelined calls take to start (or stop) so many units on all hosts; with a
+    ``text``, what the agent would make of that."""
     from concurrent.futures import ThreadPoolExecutor
 
-    def plain(verb: str) -> Any:
-        with ThreadPoolExecutor() as pool:
-            jobs = [
-                pool.submit(on_host, lab, host.name, verb, str(count), "plain-")
-                for host, count in zip(lab.hosts, (334, 333, 333), strict=True)
-            ]
-            spans = [job.result() for job in jobs]
-        return max(span["end"] for span in spans) - min(span["begin"] for span in spans)
+    share, rest = divmod(count, len(lab.hosts))
+    more = ["-"] if text else []
+    with ThreadPoolExecutor() as pool:
+        jobs = [
+            pool.submit(
+                on_host, lab, host.name, verb, str(share + (at < rest)), prefix, *more, stdin=text
+            )
+            for at, host in enumerate(lab.hosts)
+        ]
+        spans = [job.result() for job in jobs]
+    return float(max(span["end"] for span in spans) - min(span["begin"] for span in spans))
 
+
+def many(lab: Lab, fleet: Client, say: Callable[[str], None]) -> list[Figure]:
+    """1,000 units on three hosts, beside the same units started by plain pipelined calls."""
     plains, fleets = [], []
     for turn in range(3):
-        plains.append(plain("start"))
-        plain("stop")
+        plains.append(plain_span(lab, "start", 1000))
+        plain_span(lab, "stop", 1000)
         fleets.append(start(fleet, names("m", 1000)))
         say(f"1,000 units: {fleets[-1]:.2f} s, plain calls {plains[-1]:.2f} s")
         if turn < 2:
@@ -211,7 +218,7 @@ def at_rest(lab: Lab) -> Figure:
 def resident(lab: Lab, fleet: Client) -> list[Figure]:
     """Resident memory of a machine that only runs units, and of the largest of the others, which
     lead or answer for the whole cluster. Each has about 410 units."""
-    found = {host: _resident_mib(pid) for pid, host in daemons(lab).items() if "node" in host}
+    found = {host: resident_mib(pid) for pid, host in daemons(lab).items() if "node" in host}
     leader = fleet.leader().host
     agents = {host: size for host, size in found.items() if host != leader}
     agent = min(agents, key=lambda host: agents[host])
@@ -232,7 +239,8 @@ def resident(lab: Lab, fleet: Client) -> list[Figure]:
     return [against(figures[0], 80), figures[1]]
 
 
-def _resident_mib(pid: int) -> float:
+def resident_mib(pid: int) -> float:
+    """The resident memory of a process, in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024

@@ -2,7 +2,8 @@
 
 ``on_host.py run N``: N times ``systemd-run``, one after another; prints each one's seconds.
 ``on_host.py start N PREFIX``: N units by pipelined StartTransientUnit calls, 64 jobs in flight;
-prints the wall-clock instants of begin and end. ``on_host.py stop N PREFIX`` stops them.
+prints the wall-clock instants of begin and end. With a unit file on standard input and a ``-`` as
+the last word they are what the agent would make of that. ``on_host.py stop N PREFIX`` stops them.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
+
+from fleetish.agent.compose import Composer
+from fleetish.model import Assignment, Target
+from fleetish.units.file import content_hash, parse
+from fleetish.units.specifiers import Context
+from fleetish.units.xfleet import requirements
 
 SYSTEMD = "org.freedesktop.systemd1"
 IN_FLIGHT = 64
@@ -112,16 +118,36 @@ def properties() -> list[list[object]]:
     ]
 
 
-async def each(
-    count: int, prefix: str, body: Callable[[str], tuple[str, str, list[object]]]
-) -> None:
-    """Do the same for all units at once, and print when it began and ended."""
+def composed(text: str, name: str) -> list[list[object]]:
+    """The service that the agent would make of a unit file, as a unit of that name."""
+    file = parse(text, name)
+    wish = Assignment(
+        unit=name,
+        machine="m",
+        hash=content_hash(file),
+        target=Target.LAUNCHED,
+        launch=1,
+        requirements=requirements(file, name),
+    )
+    unit = Composer(Context(), "bench", 10.0).compose(wish, text).unit
+    return [[one.name, Variant(one.signature, one.value)] for one in unit.properties]
+
+
+Call = tuple[str, str, list[object]]
+
+
+async def each(calls: list[Call]) -> None:
+    """Make all calls at once, and print when it began and ended."""
     jobs = await connect()
-    names = [f"{prefix}{number}.service" for number in range(count)]
     begin = time.time()
-    await asyncio.gather(*(jobs.call(*body(name)) for name in names))
+    await asyncio.gather(*(jobs.call(*one) for one in calls))
     print(json.dumps({"begin": begin, "end": time.time()}))
     jobs.bus.disconnect()
+
+
+def start(name: str, wanted: list[list[object]]) -> Call:
+    """The call that starts a service."""
+    return "StartTransientUnit", "ssa(sv)a(sa(sv))", [name, "fail", wanted, []]
 
 
 def main(argv: list[str]) -> None:
@@ -130,16 +156,22 @@ def main(argv: list[str]) -> None:
         case ["run", count]:
             print(json.dumps(systemd_run(int(count))))
         case ["start", count, prefix]:
-            start = "StartTransientUnit", "ssa(sv)a(sa(sv))"
-            asyncio.run(
-                each(int(count), prefix, lambda name: (*start, [name, "fail", properties(), []]))
-            )
+            asyncio.run(each([start(name, properties()) for name in names(count, prefix)]))
+        case ["start", count, prefix, "-"]:
+            text = sys.stdin.read()
+            wanted = [start(name, composed(text, name)) for name in names(count, prefix)]
+            asyncio.run(each(wanted))
         case ["stop", count, prefix]:
             asyncio.run(
-                each(int(count), prefix, lambda name: ("StopUnit", "ss", [name, "replace"]))
+                each([("StopUnit", "ss", [name, "replace"]) for name in names(count, prefix)])
             )
         case _:
             sys.exit(__doc__)
+
+
+def names(count: str, prefix: str) -> list[str]:
+    """The units that are started and stopped."""
+    return [f"{prefix}{number}.service" for number in range(int(count))]
 
 
 if __name__ == "__main__":
