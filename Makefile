@@ -6,7 +6,7 @@ PYTEST := .venv/bin/python -m pytest
 VENV_PACKAGES := python3 python3-venv python3-dev gcc pkg-config libsystemd-dev
 PACKAGES := $(VENV_PACKAGES) curl dbus etcd-server etcd-client iproute2 \
 	nftables procps systemd-container shellcheck vagrant vagrant-libvirt \
-	podman crun busybox-static python3-marathon prometheus
+	bzip2 xz-utils podman crun busybox-static python3-marathon prometheus
 
 .NOTPARALLEL:
 .PHONY: demo test corpus check bench down vagrant-test

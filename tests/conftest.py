@@ -7,6 +7,11 @@ import signal
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about the machine than about the code; bench/ measures that.
+settings.register_profile("fleetish", deadline=None)
+settings.load_profile("fleetish")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
