@@ -21,7 +21,7 @@ corpus: packages .venv/.stamp
 	.venv/bin/python -m tests.corpus
 
 check: .venv/.stamp
-	$(PYTEST) -m "not lab and not etcd and not root"
+	$(PYTEST) -n 2 --dist loadfile -m "not lab and not etcd and not root"
 
 bench: packages .venv/.stamp
 	.venv/bin/python -m bench

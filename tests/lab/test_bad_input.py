@@ -64,7 +64,7 @@ BAD = {
     ),
     "1 MiB": Bad("bad.service", GOOD + "#" + "x" * (1 << 20) + "\n", "the limit is"),
     "no ExecStart": Bad("bad.service", "[Service]\nType=simple\n", "ExecStart"),
-    "another type": Bad("bad.timer", "[Timer]\nOnCalendar=daily\n", "units of type timer"),
+    "another type": Bad("bad.target", "[Unit]\nDescription=x\n", "cannot run bad.target"),
     "name too long": Bad(f"{'a' * 250}.service", GOOD, "longer than 255 bytes"),
     "no name": Bad("@1.service", GOOD, "as a unit name"),
 }
