@@ -11,6 +11,7 @@ Answers are the structs of :mod:`fleetish.wire`, errors those of :mod:`fleetish.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,16 @@ import msgspec
 
 from fleetish import wire, wire_faults, wire_orders
 from fleetish.errors import FleetishError, OutcomeUnknown, Unavailable
-from fleetish.transport import CONNECT, Tls, lines_of, never_sent, reason_of, session, url_of
+from fleetish.transport import (
+    CONNECT,
+    Tls,
+    again_if_closed,
+    lines_of,
+    never_sent,
+    reason_of,
+    session,
+    url_of,
+)
 
 if TYPE_CHECKING:
     import requests
@@ -311,16 +321,18 @@ class Client:
         patience = self._answer if answer == -1.0 else answer
         refused: list[str] = []
         for endpoint in list(self.endpoints):
+            ask = functools.partial(
+                self._session.request,
+                method,
+                url_of(endpoint) + path,
+                params=params,
+                data=data,
+                headers=sent,
+                timeout=(CONNECT, patience),
+                stream=stream,
+            )
             try:
-                response = self._session.request(
-                    method,
-                    url_of(endpoint) + path,
-                    params=params,
-                    data=data,
-                    headers=sent,
-                    timeout=(CONNECT, patience),
-                    stream=stream,
-                )
+                response = again_if_closed(ask) if method == "GET" else ask()
             except requests.exceptions.RequestException as error:
                 if method != "GET" and not never_sent(error):
                     raise OutcomeUnknown(

@@ -63,6 +63,9 @@ class Config:
     roles: tuple[str, ...] = field(default_factory=installed_roles)
     listen: tuple[str, ...] = ("unix:/run/fleetish/api.sock", ":7100")
     faces: Mapping[str, str] = field(default_factory=lambda: FACES)
+    faces_credentials_file: str = ""
+    faces_origins: tuple[str, ...] = ()
+    faces_requests: int = 0
     address: str = ""
     machine_ttl: int = 10
     engine_ttl: int = 5
@@ -170,6 +173,9 @@ SETTINGS = (
     Setting("roles", _strings, _words, "Which of agent, engine, api, marathon run here."),
     Setting("listen", _strings, _words, "Where the api listens: unix:/path or address:port."),
     Setting("faces", _table, _pairs, "Where other roles listen: marathon=:8080; empty: not."),
+    Setting("faces_credentials_file", _text, str, "File with user:password to ask for."),
+    Setting("faces_origins", _strings, _words, "Sites whose pages may read faces; * for all."),
+    Setting("faces_requests", _number, _number_text, "Requests a face answers at once; 0: any."),
     Setting("address", _text, str, "Address told to others; else that of the default route."),
     Setting("machine_ttl", _number, _number_text, "Seconds until a silent machine is lost."),
     Setting("engine_ttl", _number, _number_text, "Seconds until a silent leader is replaced."),
@@ -311,6 +317,10 @@ def _rules(config: Config) -> tuple[tuple[str, bool], ...]:
             "engine_ttl must be at least 2 seconds and at most machine_ttl, "
             "or machines would be lost before a leader is",
             2 <= config.engine_ttl <= config.machine_ttl,
+        ),
+        (
+            "faces_requests must be 0 or more",
+            config.faces_requests >= 0,
         ),
         (
             "the api needs something in listen",

@@ -5,7 +5,8 @@
                else                                           ─▶ unknown
     a unit     the worst of its checks: unhealthy, unknown, healthy
 
-So a single failure changes nothing, and a success makes good at once.
+So a single failure changes nothing, and a success makes good at once. Advisory checks say nothing
+of the unit.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def health(asked: Requirements, state: UnitState) -> Health:
         return Health.UNCHECKED
     if len(state.health) != len(asked.health):
         return Health.UNKNOWN  # its machine has not taken it in yet
-    found = {check_health(*pair) for pair in zip(asked.health, state.health, strict=True)}
-    return next(word for word in _WORST if word in found)
+    pairs = zip(asked.health, state.health, strict=True)
+    found = {check_health(*pair) for pair in pairs if not pair[0].advisory}
+    return next((word for word in _WORST if word in found), Health.UNCHECKED)
 
 
 def lacks(asked: Requirements, state: UnitState) -> str:

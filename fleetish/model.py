@@ -116,7 +116,8 @@ class CheckState(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     ``alive``: whether the last answer that counts was a good one; None before the first.
     ``failures``: bad ones since, counted to one more than make the unit unhealthy. ``cause`` is
-    that of the last bad one.
+    that of the last bad one. ``code``: of an advisory check the status of the answer, or
+    the exit status of the command; 0 for none.
     """
 
     alive: bool | None = None
@@ -125,6 +126,7 @@ class CheckState(Record, frozen=True, kw_only=True, omit_defaults=True):
     last_success: float = 0.0
     last_failure: float = 0.0
     cause: str = ""
+    code: int = 0
 
 
 class UnitState(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -49,6 +49,19 @@ def never_sent(error: Exception) -> bool:
     return isinstance(cause, NewConnectionError)
 
 
+def again_if_closed(ask: Callable[[], requests.Response]) -> requests.Response:
+    """The answer to a question that may be asked twice: the connection that was kept from the last
+    one may be closed from afar in the moment in which it is used again."""
+    import requests
+
+    try:
+        return ask()
+    except requests.exceptions.ConnectionError as error:
+        if reason_of(error) != _CLOSED:
+            raise
+        return ask()
+
+
 def reason_of(error: Exception) -> str:
     """The last words of a chain of foreign errors."""
     import requests
@@ -62,14 +75,15 @@ def reason_of(error: Exception) -> str:
     return text
 
 
+_CLOSED = "it closed the connection"
 _REASONS = (
     ("Connection refused", "connection refused"),
     ("No such file or directory", "there is no such socket"),
     ("Permission denied", "permission denied"),
     ("Name or service not known", "no such host"),
     ("No route to host", "no route to host"),
-    ("closed connection", "it closed the connection"),
-    ("Connection aborted", "it closed the connection"),
+    ("closed connection", _CLOSED),
+    ("Connection aborted", _CLOSED),
 )
 
 

@@ -84,7 +84,8 @@ class World:
     """The cluster's records, by the names that people use, and the sums over them.
 
     ``homes``: the machines that a unit is assigned to. ``absent``: the machines that something is
-    assigned to and whose key is not there. ``activators``: the units that activate a unit.
+    assigned to and whose key is not there; ``lost``: what was known of those that were seen here.
+    ``activators``: the units that activate a unit.
     """
 
     def __init__(self) -> None:
@@ -101,6 +102,7 @@ class World:
         self.ports: dict[str, dict[int, str]] = {}
         self.homes: dict[str, set[str]] = {}
         self.absent: set[str] = set()
+        self.lost: dict[str, Machine] = {}
         self.activators: dict[str, set[str]] = {}
         self.quarantined: dict[Ident, str] = {}
         self.unknown: dict[Ident, Mapping[str, bytes]] = {}
@@ -158,6 +160,11 @@ class World:
         self._forget(where)
         self._revisions.pop(where, None)
         self._judge(where)
+
+    def machine(self, machine: str) -> Machine | None:
+        """A machine as it is registered; of a lost one what was known of it, if this world saw it
+        while it was there."""
+        return self.machines.get(machine) or self.lost.get(machine)
 
     def assignments(self, machine: str) -> Mapping[str, Assignment]:
         """What a machine shall run, by unit name."""
@@ -235,7 +242,9 @@ class World:
         self.unknown.pop(where, None)
         match where:
             case ("machines", name):
-                self.machines.pop(name, None)
+                known = self.machines.pop(name, None)
+                if known is not None:
+                    self.lost[name] = known
             case ("metadata", name):
                 self.overlays.pop(name, None)
             case ("units", name):
@@ -273,6 +282,7 @@ class World:
             self.absent.add(machine)
         else:
             self.absent.discard(machine)
+            self.lost.pop(machine, None)
 
 
 def _discard(index: dict[str, set[str]], key: str, value: str) -> None:

@@ -67,3 +67,10 @@ def test_the_cause_is_that_of_what_fails_now() -> None:
     healed = CheckState(alive=True, first_success=5.0, last_failure=4.0, cause="HTTP status 500")
     assert cause(state(healed, BAD)) == "HTTP status 503"
     assert cause(state(healed)) == ""
+
+
+def test_what_an_advisory_check_says_is_nothing_of_the_unit() -> None:
+    asked = Requirements(health=(HealthCheck(advisory=True),))
+    assert health(asked, state(BAD)) is Health.UNCHECKED
+    both = Requirements(health=(HealthCheck(), HealthCheck(advisory=True)))
+    assert health(both, state(GOOD, BAD)) is Health.HEALTHY

@@ -184,3 +184,14 @@ def test_who_activates_whom_and_who_is_where_is_as_the_records_say(
         for name in "abc"
         if (on := {m for m, held in world.assigned.items() if name in held})
     }
+
+
+def test_a_lost_machine_is_known_while_something_is_assigned_to_it() -> None:
+    world, node = World(), Machine(id="m", host="node1")
+    held = assignment("a.service", "m", 100)
+    for record in (node, held):
+        world.put(record, AT)
+    world.drop(ident(node))
+    assert (world.machine("m"), world.machines, world.absent) == (node, {}, {"m"})
+    world.drop(ident(held))
+    assert (world.machine("m"), world.lost) == (None, {})

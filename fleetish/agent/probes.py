@@ -66,7 +66,8 @@ def _judged(probe: Probe, status: int) -> Answer:
         return Answer(status in probe.codes, f"HTTP status {status}")
     if isinstance(probe, HealthCheck) and probe.ignore1xx and status < 200:
         return Answer(None)
-    return GOOD if 200 <= status < 400 else Answer(False, f"HTTP status {status}")
+    answer = GOOD if 200 <= status < 400 else Answer(False, f"HTTP status {status}")
+    return answer._replace(code=status) if getattr(probe, "advisory", False) else answer
 
 
 async def _status(probe: Probe, where: Place) -> int:
@@ -218,4 +219,5 @@ class Commands:
         if held.result == "timeout":
             return Answer(False, f"no answer within {check.timeout:g} s")
         how = "was killed by signal" if held.exit_code in ("killed", "dumped") else "exited with"
-        return Answer(False, f"the command {how} {held.exit_status}")
+        code = held.exit_status if check.advisory and how == "exited with" else 0
+        return Answer(False, f"the command {how} {held.exit_status}", code)

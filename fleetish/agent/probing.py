@@ -6,7 +6,8 @@
 1. A unit is probed while it is active. A run belongs to an invocation: the next one begins anew.
 2. Failures before the first success do not count within the grace of a check.
 3. What is written changes when a check turns good or bad, and while it fails with each failure, up
-   to one more than make the unit unhealthy. Further answers of the same kind change nothing.
+   to one more than make the unit unhealthy. Further answers of the same kind change nothing. Of an
+   advisory check each answer counts that differs from the one before, from the first on.
 4. Readiness is asked for until the first good answer.
 5. Probes of many units that were started together are spread: each unit has a phase of its own.
 6. An agent that was restarted goes on with what it published of the same invocation.
@@ -37,10 +38,12 @@ MOST_CAUSE = 200
 
 
 class Answer(NamedTuple):
-    """What came of a probe. ``good`` None: nothing that says anything."""
+    """What came of a probe. ``good`` None: nothing that says anything. ``code``: a status, as
+    :class:`fleetish.model.CheckState` has it."""
 
     good: bool | None
     cause: str = ""
+    code: int = 0
 
 
 class Place(NamedTuple):
@@ -138,10 +141,21 @@ def noted(run: Run, number: int, answer: Answer, now: float, date: float) -> Run
         return replace(run, ready=True) if answer.good and not run.ready else run
     check, held = run.wish.requirements.health[number], run.health[number]
     early = not held.first_success and now < run.began + check.grace
-    found = _noted(check, held, answer, date, early)
+    found = (
+        _told(held, answer, date) if check.advisory else _noted(check, held, answer, date, early)
+    )
     if found is held:
         return run
     return replace(run, health=(*run.health[:number], found, *run.health[number + 1 :]))
+
+
+def _told(held: CheckState, answer: Answer, date: float) -> CheckState:
+    """The state of an advisory check after an answer."""
+    good, cause, code = answer
+    if good is None or (good, code) == (held.alive, held.code):
+        return held
+    when = {"last_success": date} if good else {"last_failure": date}
+    return msgspec.structs.replace(held, alive=good, code=code, cause=_printable(cause), **when)
 
 
 def _noted(
@@ -156,10 +170,14 @@ def _noted(
         )
     if early or held.failures > check.failures:
         return held
-    said = "".join(char if char.isprintable() else " " for char in answer.cause[:MOST_CAUSE])
+    said = _printable(answer.cause)
     return msgspec.structs.replace(
         held, alive=False, failures=held.failures + 1, last_failure=date, cause=said
     )
+
+
+def _printable(cause: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in cause[:MOST_CAUSE])
 
 
 def strike(run: Run, number: int, answer: Answer) -> int:

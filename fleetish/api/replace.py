@@ -225,13 +225,16 @@ def rollout_view(world: World, rollout: Rollout, *, rows: bool) -> RolloutView:
     """A rollout as the API shows it; with ``rows`` every unit of it."""
     found = standings(world, msgspec.structs.replace(rollout, settle=0.0), {}, 0.0)
     going = rollout.stage in GOING
+    stage, reason = rollout.stage, rollout.reason
+    # Whatever became of the units since: those that did not get so far are in the reason.
+    whole = stage is Stage.UNDONE or (stage is Stage.DONE and not reason)
     return RolloutView(
         id=rollout.id,
         stage=rollout.stage.value,
         going=going,
         reason=rollout.reason,
         total=len(found),
-        done=sum(one.done for one in found),
+        done=len(found) if whole else sum(one.done for one in found),
         max_unavailable=rollout.most,
         on_failure=rollout.on_failure.value,
         since=rollout.since,

@@ -15,6 +15,9 @@ from starlette.types import ASGIApp
 from fleetish.errors import BadConfig
 
 BACKLOG = 1024
+#: Seconds for which an idle connection is kept. More than clients wait between two questions: one
+#: that asks in the moment in which its connection is closed gets no answer.
+KEEP_ALIVE_S = 75
 
 
 class Server(uvicorn.Server):
@@ -31,6 +34,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 date_header=False,
                 server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=1,
                 backlog=BACKLOG,
             )

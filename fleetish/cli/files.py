@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,7 +13,7 @@ import click
 
 from fleetish.errors import BadTemplate, NotFound
 from fleetish.units.file import decode
-from fleetish.units.name import parse_name, with_suffix
+from fleetish.units.name import TYPES, parse_name, with_suffix
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,9 +84,10 @@ def _set(found: dict[str, Any], keys: list[str], value: Any) -> None:
     found[keys[-1]] = value
 
 
-def unit_name(argument: str) -> str:
-    """The unit that a path or name on the command line means. Raises BadName."""
-    return parse_name(with_suffix(Path(argument).name.removesuffix(TEMPLATE))).full
+def unit_name(argument: str, types: Collection[str] = TYPES) -> str:
+    """The unit that a path or name on the command line means; a service, unless it ends in one of
+    the unit types. Raises BadName."""
+    return parse_name(with_suffix(Path(argument).name.removesuffix(TEMPLATE), types)).full
 
 
 def expand(arguments: Iterable[str]) -> list[str]:
@@ -112,11 +113,13 @@ def names_of(arguments: Iterable[str]) -> list[str]:
     return found
 
 
-def sources(arguments: Iterable[str], values: Mapping[str, Any]) -> list[Source]:
+def sources(
+    arguments: Iterable[str], values: Mapping[str, Any], types: Collection[str] = TYPES
+) -> list[Source]:
     """The units that arguments mean, with the text of those whose file is here."""
     found: dict[str, Source] = {}
     for argument in expand(arguments):
-        name, path = unit_name(argument), Path(argument)
+        name, path = unit_name(argument, types), Path(argument)
         found.setdefault(name, Source(name, path, local_text(path, name, values)))
     if not found:
         raise click.UsageError("cannot tell which units: no units given")

@@ -132,8 +132,7 @@ class Drain:
         if left is not None and left <= 0:
             names = ", ".join(sorted(self.left)[:10])
             raise WaitTimeout(
-                f"cannot drain {self.machine.host} in time: {len(self.left)} units are left: "
-                f"{names}",
+                f"cannot drain {self.machine.host} in time: {len(self.left)} left: {names}",
                 hint="it goes on draining; see fleetish explain UNIT",
             )
         try:

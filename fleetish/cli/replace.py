@@ -113,7 +113,8 @@ def replace(
             watch.next(timeout or None)
         begun = fleet.replace(body)
         report = Report(as_json)
-        text = f"Rollout {begun.id}: {begun.total} units, {max_unavailable} at a time"
+        many = f"{begun.total} unit{'' if begun.total == 1 else 's'}"
+        text = f"Rollout {begun.id}: {many}, {max_unavailable} at a time"
         report.say(text, rollout=begun.id, stage=begun.stage, total=begun.total)
         if watch is None:
             return 0
@@ -256,10 +257,9 @@ class Following:
                 continue
             self.told[key] = one.stands
             if one.stands in ("done", "failed") or self.report.as_json:
-                reason = f": {one.reason}" if one.reason else ""
-                on = f" on {one.host}" if one.host else ""
+                how = one.reason or f"{one.stands}{f' on {one.host}' if one.host else ''}"
                 fields = msgspec.to_builtins(one)
-                text = f"{one.unit} {one.stands}{on}{reason}"
+                text = f"{one.unit} {how}"
                 self.report.say(text, err=one.stands == "failed", **fields)
 
     def _next(self) -> None:

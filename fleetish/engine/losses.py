@@ -30,8 +30,9 @@ def registered(world: World, machine: str) -> bool:
 
 
 def host(world: World, machine: str) -> str:
-    """A machine's host name, or the first 8 characters of its id when it is not registered."""
-    known = world.machines.get(machine)
+    """A machine's host name, also while it is lost; the first 8 characters of its id where none is
+    known."""
+    known = world.machine(machine)
     return known.host if known else machine[:8]
 
 

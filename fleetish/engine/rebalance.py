@@ -223,15 +223,21 @@ def _added(group: Group, room: Room) -> float:
 
 
 def _group(draft: Draft, name: str) -> Group:
-    """The placed units that are tied to a unit, as its peers or as its followers, in order."""
-    roster, placed = draft.roster, draft.world.placements.keys()
+    """The units that are tied to a unit, as its peers or as its followers, in order. What a pattern
+    means on other machines ties nothing here."""
+    roster, placements = draft.roster, draft.world.placements
+    home = placements[name].machine
     seen, todo = {name}, [name]
     while todo:
         one = todo.pop()
         near = roster.followers_of(one)
         for word in roster.entries.get(one, NOBODY).peers:
             near.update(roster.meant(word))
-        fresh = (near & placed) - seen
+        fresh = {
+            other
+            for other in near - seen
+            if (placed := placements.get(other)) is not None and placed.machine == home
+        }
         todo += fresh
         seen |= fresh
     return tuple(draft.world.units[one] for one in sorted(seen) if one in draft.world.units)

@@ -45,6 +45,8 @@ class Step(NamedTuple):
 
 def step(world: World, rollout: Rollout, uptimes: Uptimes, now: float, date: float) -> Step:
     """The next step of a rollout. ``now`` in monotonic seconds, ``date`` since the epoch."""
+    if rollout.stage in (Stage.DONE, Stage.UNDONE):
+        return Step()
     if rollout.stage not in GOING:
         return Step(holds=_left(world, rollout))
     other = foreign(world, rollout)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from fleetish.units.words import Escapes, raw_words, unquote
+from fleetish.units.words import Escapes, passable, raw_words, unquote
 
 #: systemd's names for what a prefix stands for, in the order in which it lists them.
 FLAGS = {
@@ -60,7 +60,7 @@ def _command(words: list[str], expand: Callable[[str], str]) -> Command:
     prefix, program = _split_prefix(words[0])
     path = expand(program)
     _check_path(path)
-    rest = tuple(expand(word) for word in words[1:])
+    rest = tuple(passable(expand(word)) for word in words[1:])
     if "@" in prefix:
         if not rest:
             raise ValueError("the prefix @ needs an argument for argv[0]")

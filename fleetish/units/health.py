@@ -70,6 +70,7 @@ class HealthCheck(Probe, frozen=True, omit_defaults=True, kw_only=True):
 
     Within ``grace`` seconds of its start a unit may fail until it succeeds for the first time.
     ``failures`` in a row make it unhealthy. ``ignore1xx``: an answer 1xx tells nothing.
+    ``advisory``: its answers are told, with their codes, but the unit's health is not judged by it.
     """
 
     command: str = ""
@@ -77,6 +78,7 @@ class HealthCheck(Probe, frozen=True, omit_defaults=True, kw_only=True):
     grace: float = 300.0
     failures: int = 3
     ignore1xx: bool = False
+    advisory: bool = False
 
     @property
     def first(self) -> float:
@@ -253,6 +255,7 @@ _WORDS = {
     "grace": _Word(_wait, of=_HEALTH),
     "failures": _Word(_failures, of=_HEALTH),
     "ignore1xx": _Word(_flag, _WEB, _HEALTH),
+    "advisory": _Word(_flag, of=_HEALTH),
     "loopback": _Word(_flag, _NET),
     "ipv6": _Word(_flag, _NET),
 }
@@ -271,7 +274,13 @@ def _word(name: str, value: object) -> str:
     return f'{name}="{escaped}"' if " " in escaped else f"{name}={escaped}"
 
 
+#: Microseconds of a unit of time, longest first.
+_SPANS = {1_000_000: "s", 1_000: "ms", 1: "us"}
+
+
 def _text(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.0f}s" if value.is_integer() else f"{round(value * 1e6)}us"
+        micros = round(value * 1e6)
+        per = next(per for per in _SPANS if micros % per == 0)
+        return f"{micros // per}{_SPANS[per]}"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

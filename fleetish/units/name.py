@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -127,9 +128,9 @@ def is_valid(text: str) -> bool:
     return True
 
 
-def with_suffix(name: str) -> str:
-    """The name with ``.service`` appended unless it ends in a type that fleetctl knows."""
-    return name if name.rpartition(".")[2] in CLIENT_TYPES and "." in name else f"{name}.service"
+def with_suffix(name: str, types: Collection[str] = TYPES) -> str:
+    """The name with ``.service`` appended unless it ends in one of the unit types."""
+    return name if name.rpartition(".")[2] in types and "." in name else f"{name}.service"
 
 
 def instantiate(template: str, instance: str) -> str:

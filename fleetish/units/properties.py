@@ -102,9 +102,13 @@ def read_properties(
             # Last spoken, last sent: TimeoutSec= and TimeoutStopSec= set the same property.
             groups[row] = [*groups.pop(row, ()), entry]
     found: list[Property] = []
+    wrong: list[BadUnit] = []
     for row, entries in groups.items():
-        found += _convert(file, row, entries, scope, refuse)
-    check_together(file, own, scope.name, found, refuse)
+        found += _convert(file, row, entries, scope, wrong.append)
+    for problem in wrong:
+        refuse(problem)
+    if not wrong:  # else what is left would be blamed for what is left out
+        check_together(file, own, scope.name, found, refuse)
     return tuple(found)
 
 

@@ -28,7 +28,7 @@ from fleetish.units.rows import (
     text,
     words,
 )
-from fleetish.units.words import Escapes, split, unescape_bytes
+from fleetish.units.words import Escapes, passable, split, unescape_bytes
 
 _USER = re.compile(r"(?!-\d*\Z|\.\.?\Z)[^\s:/]{1,255}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -79,7 +79,7 @@ def _environment() -> Row:
         return (Property("Environment", "as", list(latest.values())),)
 
     def read(given: Given) -> list[str]:
-        return [_assignment(word) for word in given.words(Escapes.C)]
+        return [_assignment(passable(word)) for word in given.words(Escapes.C)]
 
     return Row(("Environment",), (("Environment", "as"),), read, build, controls=True)
 

@@ -39,6 +39,10 @@ _SIMPLE = {
 _NULS = frozenset({r"\x00", r"\000", r"\u0000", r"\U00000000"})
 
 
+#: Bytes of an argument or a variable, at most (MAX_ARG_STRLEN of execve(2), less its NUL).
+LONGEST = 131_071
+
+
 class Escapes(Enum):
     """What a backslash means between words."""
 
@@ -62,6 +66,14 @@ _PIECE = {
 _BETWEEN_COLONS = re.compile(
     r"""(?:[^"'\\:]|\\.|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')*(?::|\Z)""", re.S
 )
+
+
+def passable(word: str) -> str:
+    """The word, if it can be an argument or a variable of a program: longer ones fail each start
+    with E2BIG. Raises ValueError."""
+    if len(word) > LONGEST // 4 and (size := len(word.encode("utf-8", "replace"))) > LONGEST:
+        raise ValueError(f"a word of {size} bytes; the kernel passes {LONGEST} to a program")
+    return word
 
 
 def bare_words(text: str) -> list[str]:

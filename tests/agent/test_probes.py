@@ -311,3 +311,9 @@ def test_a_command_is_run_beside_the_unit_and_leaves_nothing(tmp_path: Path) -> 
             await rig.systemd.until(lambda: ("stop", name) in rig.systemd.calls)
 
     tell(tmp_path, story)
+
+
+def test_an_advisory_check_tells_the_status_of_any_answer() -> None:
+    check = HealthCheck(advisory=True)
+    assert asked(says(status("200 OK")), check) == Answer(True, "", 200)
+    assert asked(says(status("404 Not Found")), check) == Answer(False, "HTTP status 404", 404)

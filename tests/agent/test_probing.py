@@ -310,3 +310,14 @@ def test_a_command_runs_as_its_unit_does_but_apart_from_it() -> None:
         "StandardError": "null",
         "LogLevelMax": 1,
     }
+
+
+def test_each_new_answer_of_an_advisory_check_is_told_and_earns_no_signal() -> None:
+    first = run(HealthCheck(advisory=True, grace=60.0), on_unhealthy=OnUnhealthy.RESTART)
+    missing = Answer(False, "HTTP status 404", 404)
+    found = told(first, (1, missing), (2, missing), (3, Answer(True, "", 200)))
+    assert found[0] is found[1]
+    assert [(row.alive, row.code, row.failures) for one in found for row in one.health] == [
+        (False, 404, 0), (False, 404, 0), (True, 200, 0),
+    ]  # fmt: skip
+    assert strike(found[0], 0, missing) == 0

@@ -172,7 +172,9 @@ def test_a_definition_can_be_shown_edited_and_sent_again(
     assert server.get("/v2/apps//sleep")["app"]["version"] == before
     as_json = json.loads(run("app", "show", "/sleep", "--json").out)
     assert {one["state"] for one in as_json["tasks"]} == {"TASK_RUNNING"}
-    assert run("app", "show", "/sleep").out.count(" running ") == 0
+    (tmp_path / "all.json").write_text(json.dumps(server.get("/v2/groups")))
+    assert run("app", "update", "all.json").code == 0
+    assert server.get("/v2/apps//sleep")["app"]["version"] == before
     assert run("app", "show", "/sleep").out.count("running") == 2
 
 

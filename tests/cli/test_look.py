@@ -98,7 +98,7 @@ def test_drain_ends_when_the_machine_is_empty_and_names_what_stays(
     cluster.run("pin.service", B)
     slow = fleetish("drain", "node2", "--timeout", "0.3")
     assert slow.code == 3
-    assert "1 units are left: web@1.service" in slow.err
+    assert "in time: 1 left: web@1.service" in slow.err
     cluster.release("web@1.service", B)
     cluster.publish("web@1.service", "inactive", "dead", machine=B)
     cluster.unassign("web@1.service", B)

@@ -75,7 +75,7 @@ def test_a_failure_is_told_with_exit_1_and_can_be_undone(fleetish: Run, tmp_path
     done = fleetish("replace", "web@{1..3}", "-f", "bad.service", "--settle", "0")
     assert done.code == 1
     *_, failed, last = done.err.splitlines()
-    assert failed.startswith("web@1.service failed on node")
+    assert failed.startswith("web@1.service failed (exit-code) on node")
     assert "stopped (0 of 3): web@1.service failed (exit-code) on node" in last
     name = last.split()[1]
     assert fleetish("rollouts", "--json").out.startswith(f'[{{"id":"{name}","stage":"stopped"')

@@ -167,6 +167,15 @@ def test_units_that_belong_together_move_together_or_not_at_all() -> None:
     assert (homes(known)["b"], on["db3.service"]) == (2, "a")
 
 
+def test_a_pattern_ties_only_what_it_means_on_the_same_machine() -> None:
+    near = placed(unit("near.service", machine_of=("web@*.service",)), "a")
+    web = [placed(unit(f"web@{n}.service"), "ab"[n % 2]) for n in range(6)]
+    known = cluster(A, B, C, *web, near)
+    shifts = rebalance(known, 100)
+    assert {shift.source for shift in shifts} == {"b"}
+    assert {shift.machine for shift in shifts} == {"c"}
+
+
 def test_at_most_so_many_are_proposed_and_moved() -> None:
     known = cluster(A, B, *crowd("a", 20))
     assert len(rebalance(known, 3)) == 3

@@ -235,6 +235,18 @@ def test_undoing_a_global_unit_does_not_touch_machines_that_were_never_replaced(
     assert course.worst == 1
 
 
+@pytest.mark.parametrize("stage", [Stage.DONE, Stage.UNDONE])
+def test_a_rollout_that_came_to_its_end_holds_nothing_up_that_a_later_one_undoes(
+    stage: Stage,
+) -> None:
+    order = rollout("log.service", before=LOG, on_failure=OnFailure.ROLLBACK)
+    earlier = rollout("log.service", before=LOG, stage=stage)
+    course = Course(everywhere(), order, lambda u, m: "exit-code" if m == "a" else "")
+    put(course.world, document(msgspec.structs.replace(earlier, id="r0")))
+    assert course.run() is Stage.UNDONE
+    assert course.texts() == "old old old"
+
+
 def test_on_failure_continue_goes_on_without_those_that_failed() -> None:
     order = rollout(*WEB, on_failure=OnFailure.CONTINUE)
     course = Course(instances(), order, lambda u, m: "exit-code" if u == WEB[1] else "")

@@ -52,6 +52,8 @@ def service(line: str) -> str:
         ("ExecStop=/bin/echo \\xff", "its escapes do not make UTF-8 text"),
         ("ReadWritePaths=/" + "x" * 256, "is longer than a path can be"),
         ("ReadWritePaths=" + "/x" * 70_000, "is longer than a path can be"),
+        ("Environment=A=" + "x" * 131_070, "a word of 131072 bytes; the kernel passes 131071"),
+        ("ExecStop=/bin/a " + "ä" * 65_536, "a word of 131072 bytes; the kernel passes 131071"),
         ("User=" + "x" * 131_072, "is no name of a user or group"),
         ("Nice=" + "9" * 131_072, "cannot use Nice="),
         ("TimeoutSec=" + "9" * 131_072, "cannot use TimeoutSec="),

@@ -39,7 +39,7 @@ def refused(text: str) -> str:
             "tcp port=5432 interval=1min 30s timeout=500ms",
             "web@.service:3: cannot use HealthCheck=tcp port=5432 interval=1min 30s timeout=500ms:"
             " '30s' is none of index=, port=, interval=, timeout=, delay=, grace=, failures=, "
-            "loopback, ipv6",
+            "advisory, loopback, ipv6",
         ),
         (
             "tcp port=5432 'interval=1min 30s' timeout=500ms delay=0 grace=0 failures=0",
@@ -58,8 +58,8 @@ def refused(text: str) -> str:
             HealthCheck(kind=CheckKind.COMMAND, command="test -e /run/3 %i"),
         ),
         (
-            "http ignore1xx loopback ipv6",
-            HealthCheck(ignore1xx=True, loopback=True, ipv6=True),
+            "http ignore1xx advisory loopback ipv6",
+            HealthCheck(ignore1xx=True, advisory=True, loopback=True, ipv6=True),
         ),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fleetish.errors import BadName
 from fleetish.units.name import (
+    CLIENT_TYPES,
     UnitName,
     escape,
     escape_path,
@@ -96,12 +97,17 @@ def test_no_instance_is_made_of_what_is_no_template_or_no_instance(
         ("web", "web.service"),
         ("web.socket", "web.socket"),
         ("web.service", "web.service"),
-        ("x.target", "x.target.service"),
+        ("web.txt", "web.txt.service"),
         ("service", "service.service"),
     ],
 )
-def test_a_name_without_a_client_type_gets_service_as_fleetctl_does(given: str, full: str) -> None:
-    assert with_suffix(given) == full
+def test_a_name_without_a_type_gets_service(given: str, full: str) -> None:
+    assert with_suffix(given) == with_suffix(given, CLIENT_TYPES) == full
+
+
+def test_fleetctl_does_not_know_all_types() -> None:
+    assert with_suffix("x.target", CLIENT_TYPES) == "x.target.service"
+    assert with_suffix("x.target") == "x.target"
 
 
 @given(TEXTS)

@@ -45,6 +45,19 @@ def test_a_type_that_cannot_be_run_is_a_problem() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("web.service", "[Service]\nExecStart=/bin/a %"),
+        ("web.timer", "[Timer]\nOnCalendar=never"),
+        ("web.socket", "[Socket]\nListenStream=70000"),
+    ],
+)
+def test_a_value_that_is_refused_is_not_said_to_be_missing_too(name: str, line: str) -> None:
+    (problem,) = verify_text(line, name)
+    assert problem.where == f"{name}:2"
+
+
 def test_a_file_of_a_mebibyte_is_one_clear_problem() -> None:
     found = verify_text("[A]\nB=" + "x" * 2**20, "a.service", "f")
     assert "f: cannot take a unit file of 1048582 bytes: the limit is 524288" in map(str, found)

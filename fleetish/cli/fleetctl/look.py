@@ -13,6 +13,7 @@ from fleetish.cli.fleetctl.settings import FleetctlCommand
 from fleetish.cli.journal_text import FORMATS, line
 from fleetish.client import Client
 from fleetish.errors import NotFound, Refused
+from fleetish.units.name import CLIENT_TYPES
 from fleetish.wire import UnitView
 
 UNITS = click.argument("units", nargs=-1, shell_complete=complete_units)
@@ -26,7 +27,7 @@ def one_name(units: tuple[str, ...], otherwise: str) -> str:
     """The only unit of the command line. Raises Refused with the words ``otherwise``."""
     if len(units) != 1:
         raise Refused(otherwise)
-    return unit_name(units[0])
+    return unit_name(units[0], CLIENT_TYPES)
 
 
 def existing(fleet: Client, name: str, otherwise: str) -> UnitView:
@@ -62,7 +63,7 @@ def status(units: tuple[str, ...], ssh_port: int) -> int:
     fleetctl status hello.service
     """
     with connect() as fleet:
-        for at, name in enumerate(map(unit_name, units)):
+        for at, name in enumerate(unit_name(one, CLIENT_TYPES) for one in units):
             unit = existing(fleet, name, f"Unit {name} does not exist.")
             if not unit.is_global and unit.current == "inactive":
                 raise Refused(f"Unit {name} does not appear to be loaded.")

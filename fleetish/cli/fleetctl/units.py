@@ -21,6 +21,7 @@ from fleetish.cli.units import wish_for
 from fleetish.cli.wait import Goal, Wait
 from fleetish.client import Client
 from fleetish.errors import FleetishError, NotFound, Refused, WaitTimeout
+from fleetish.units.name import CLIENT_TYPES
 from fleetish.wire import Outcome, UnitView, Written
 from fleetish.wire_faults import Missing
 
@@ -95,7 +96,7 @@ def nothing_given(units: Sequence[str]) -> bool:
 
 def known(fleet: Client, units: Sequence[str]) -> dict[str, UnitView]:
     """The units of the command line that exist, in its order; told when none does."""
-    names = list(dict.fromkeys(unit_name(one) for one in expand(units)))
+    names = list(dict.fromkeys(unit_name(one, CLIENT_TYPES) for one in expand(units)))
     found = {view.name: view for view in fleet.units(names)}
     if not found:
         click.echo("Units not found in registry", err=True)
@@ -127,7 +128,7 @@ def raise_units(verb: str, target: str, units: Sequence[str], replace: bool, how
     goal = Goal(verb, done_word, within=ACTIVE_WITHIN, prefix=WAITING)
     with connect() as fleet:
         try:
-            found = sources(units, {})
+            found = sources(units, {}, CLIENT_TYPES)
             before = {view.name: view for view in fleet.units([one.name for one in found])}
             chosen = [choose(one, before.get(one.name), done_word, replace) for one in found]
             wait = how.wait(fleet, goal) if target else None
@@ -323,7 +324,7 @@ def restart(units: tuple[str, ...], block_attempts: int) -> int:
         return 0
     goal = Goal("restart", "launched", within=ACTIVE_WITHIN, prefix=WAITING)
     with connect() as fleet:
-        names = list(dict.fromkeys(unit_name(one) for one in expand(units)))
+        names = list(dict.fromkeys(unit_name(one, CLIENT_TYPES) for one in expand(units)))
         views = {view.name: view for view in fleet.units(names)}
         for name in names:
             if name not in views:
