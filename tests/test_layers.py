@@ -208,12 +208,13 @@ def test_fleetish_does_not_know_what_extends_it() -> None:
 MARATHON_PURE = [
     "aims", "app", "backoff", "bounds", "checks", "clash", "containers", "credentials",
     "decisions", "decode", "defaults", "dependencies", "deploy", "docker_parameters", "edits",
-    "embed", "environment", "errors", "forget", "group_body", "ids", "instances", "json_text",
-    "kills", "legacy", "loose", "losses", "making", "merge", "plan", "pod_status", "pods",
-    "pods_app", "ports", "queue", "records", "rolling", "rounds", "rules_container",
-    "rules_network", "rules_placement", "rules_text", "selector", "shape", "show", "task",
-    "timestamps", "translate", "translate_checks", "translate_lines", "translate_ports", "tree",
-    "validate", "view", "volumes",
+    "embed", "environment", "errors", "event_diff", "event_log", "event_tasks", "events",
+    "forget", "group_body", "ids", "instances", "json_text", "kills", "legacy", "loose",
+    "losses", "making", "merge", "plan", "pod_status", "pods", "pods_app", "ports", "queue",
+    "records", "rolling", "rounds", "rules_container", "rules_network", "rules_placement",
+    "rules_text", "selector", "shape", "show", "task", "timestamps", "translate",
+    "translate_checks", "translate_lines", "translate_ports", "tree", "validate", "view",
+    "volumes", "marathon_compat.cli.text", "marathon_compat.wire",
 ]  # fmt: skip
 
 MARATHON = {

@@ -18,11 +18,24 @@ from marathon_compat.apps.replies import LARGE
 T = TypeVar("T")
 
 
-async def body_of(request: Request) -> bytes:
-    """The body as it came. Raises BadBody 413 when it is too large."""
+#: Seconds within which a body must have come.
+PATIENCE = 30.0
+
+
+async def body_of(request: Request, patience: float = PATIENCE) -> bytes:
+    """The body as it came, within ``patience`` seconds. Raises BadBody 413 when it is too large,
+    408 when it takes too long."""
     announced = request.headers.get("content-length", "0")
     if announced.isascii() and announced.isdigit() and int(announced) > MAX_BODY:
         raise _too_large()
+    try:
+        async with asyncio.timeout(patience):
+            return await _all_of(request)
+    except TimeoutError:
+        raise BadBody(408, f"The body has not come within {patience:g} seconds") from None
+
+
+async def _all_of(request: Request) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

@@ -25,7 +25,7 @@ def too_sick(member: Member, definition: App) -> str:
     """Why an instance is to be killed by its health checks, beginning with "unhealthy", or ""."""
     if member.condition is not Condition.RUNNING or member.state is None:
         return ""
-    for check, shown in zip(definition.health_checks, member.state.health, strict=False):
+    for check, shown in zip(definition.health_checks, member.probed, strict=False):
         if fatal(check) and shown.failures >= fatal(check):
             why = f": {shown.cause}" if shown.cause else ""
             times = f"{shown.failures} {check.protocol} health checks in a row failed"

@@ -1,14 +1,14 @@
 """The secrets of an app, as credentials of its unit (systemd.exec(5), "CREDENTIALS").
 
-A secret's source that somebody resolved comes with the text; any other is a file of the machine:
-``/absolute/path``, ``name`` (which systemd looks up in /etc/credstore), or ``path/below``, which
-lies below /etc/credstore too. A process reads it from ``$CREDENTIALS_DIRECTORY``.
+A secret's source is a file of the machine: ``/absolute/path``, ``name`` (which systemd looks up in
+/etc/credstore), or ``path/below``, which lies below /etc/credstore too. So no secret is in a unit
+file, nor in the store. A process reads it from ``$CREDENTIALS_DIRECTORY``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from fleetish.errors import BadUnit
 from marathon_compat.apps.app import App, SecretRef
@@ -19,8 +19,8 @@ STORE = "/etc/credstore"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 
-def lines(app: App, secrets: Mapping[str, str]) -> Iterator[Line]:
-    """The lines that give a unit the secrets that its app uses; ``secrets`` are texts by source.
+def lines(app: App) -> Iterator[Line]:
+    """The lines that give a unit the secrets that its app uses.
 
     Raises BadUnit for one that the app does not define.
     """
@@ -32,10 +32,7 @@ def lines(app: App, secrets: Mapping[str, str]) -> Iterator[Line]:
                 hint='add it to "secrets"',
             )
         name = credential(app, secret)
-        if given.source in secrets:
-            yield service("SetCredential", f"{name}:{_escaped(secrets[given.source])}")
-        else:
-            yield service("LoadCredential", f"{name}:{_source(given.source)}")
+        yield service("LoadCredential", f"{name}:{_source(given.source)}")
 
 
 def credential(app: App, secret: str) -> str:
@@ -66,13 +63,3 @@ def _source(source: str) -> str:
     if source.startswith("/") or "/" not in source:
         return plain(source)
     return f"{STORE}/{plain(source)}"
-
-
-def _escaped(text: str) -> str:
-    """The bytes of a text as C escapes, so that neither spaces nor line ends get lost."""
-    if not text:
-        raise BadUnit("cannot give a process an empty secret")
-    return "".join(
-        chr(byte) if chr(byte).isalnum() and byte < 128 else f"\\x{byte:02x}"
-        for byte in text.encode()
-    )

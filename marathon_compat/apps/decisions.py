@@ -161,7 +161,7 @@ class Decisions:
 
     def note_failure(self, one: Member, state: str, message: str) -> None:
         """Remember an instance's failure as its app's last."""
-        known = self.setting.world.machines.get(one.machine)
+        known = self.setting.world.machine(one.machine)
         failure = Failure(
             task=task_id(one),
             state=state,

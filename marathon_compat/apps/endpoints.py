@@ -3,9 +3,11 @@
     /v2/apps/{id}/tasks/{task}      {id}: one segment or more; any other {word}: exactly one
 
 1. Empty segments count for nothing: ``/v2/apps//a/b`` and ``/v2/apps/a/b/`` are ``/v2/apps/a/b``.
-2. The first row whose path and method fit is taken. Rows with words behind ``{id}`` come before the
+2. A segment ``.`` or ``..`` is in no path: clients resolve those (RFC 3986, 5.2.4), and whoever
+   sends one all the same must not reach another id than the one that is read.
+3. The first row whose path and method fit is taken. Rows with words behind ``{id}`` come before the
    bare one, for no id ends in such a word.
-3. HEAD is answered as GET; OPTIONS with the methods that there are.
+4. HEAD is answered as GET; OPTIONS with the methods that there are.
 """
 
 from __future__ import annotations
@@ -86,9 +88,11 @@ class Table:
         self._rows = [(segments(row.path), row.methods) for row in rows]
 
     def find(self, path: str, method: str) -> tuple[Handler, Found]:
-        """Who answers a request, and what its path means. Raises HTTP's 404, and 405 with the
-        methods that there are."""
+        """Who answers a request, and what its path means. Raises HTTP's 422 for one with dots, 404,
+        and 405 with the methods that there are."""
         parts, known = segments(path), dict[str, None]()
+        if not {".", ".."}.isdisjoint(parts):
+            raise HTTPException(422, "A path must not hold the segments . and ..")
         for pattern, methods in self._rows:
             found = match(pattern, parts)
             if found is None:

@@ -36,6 +36,8 @@ LAG = 1024
 CHUNK = 64 * 1024
 #: Seconds: between signs of life, until nothing is followed any more, for the first list.
 BEAT, IDLE, PATIENCE = 10.0, 180.0, 10.0
+#: Seconds between looks at which sources are still needed.
+TIDY = 5.0
 #: Seconds after which readers are told of other readers.
 SOON = 0.1
 #: Revisions that an older source begins before the id that it is for.
@@ -148,7 +150,9 @@ class Reader:
         """Those of the events found that are new to it and wanted; all are taken before they are
         handed on, for it may be moved meanwhile."""
         fresh = [
-            told for told in found if (told.local or told.id > self._after) and self.wanted.of(told)
+            told
+            for told in found
+            if (told.local or told.id > self._after) and self.wanted.takes(told)
         ]
         self._next += len(found)
         self._after = max(self._after, found[-1].id)
@@ -192,7 +196,7 @@ class EventHub:
         try:
             async with asyncio.TaskGroup() as self._group:
                 while True:
-                    await self._clock.sleep(1.0)
+                    await self._clock.sleep(TIDY)
                     self.tidy()
         finally:
             self._group = None

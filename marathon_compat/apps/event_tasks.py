@@ -15,7 +15,7 @@ from fleetish.world import World
 from marathon_compat.apps import events, ids
 from marathon_compat.apps.app import App
 from marathon_compat.apps.events import Event, Task
-from marathon_compat.apps.instances import Condition, Member, look, task_id
+from marathon_compat.apps.instances import Condition, Member, look, task_id, why
 from marathon_compat.apps.records import Instance
 
 #: How the reason of a kill for health begins.
@@ -45,7 +45,7 @@ def task_of(world: World, instance: Instance, before: Task | None, app: App | No
         task=_run(member, before),
         state=member.task_state if at else "",
         condition=member.condition.value.capitalize(),
-        message=member.message,
+        message=why(member, app),
         version=instance.version,
         machine=at,
         host=known.host if known else same.host if same else "",
@@ -72,7 +72,7 @@ def _run(member: Member, before: Task | None) -> str:
 def _checks(member: Member) -> tuple[tuple[bool | None, int], ...]:
     if member.condition not in PROBED or member.state is None:
         return ()
-    return tuple((one.alive, one.failures) for one in member.state.health)
+    return tuple((one.alive, one.failures) for one in member.probed)
 
 
 def told(old: Task | None, new: Task | None, app: App | None) -> list[Event]:

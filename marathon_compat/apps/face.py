@@ -183,7 +183,7 @@ class Face:
             deadline=seconds(request.query_params, "deadlineSeconds"),
             rollback=flag(request.query_params, "rollback", default=True),
             client=request.client.host if request.client else "",
-            uri=request.url.path,
+            uri=str(request.scope["path"]),
         )
 
     def known_leader(self) -> str:

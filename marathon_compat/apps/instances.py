@@ -18,7 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fleetish.model import Unit, UnitState
+from fleetish.model import CheckState, Unit, UnitState
+from fleetish.units.codes import EXIT_STATUSES
+from fleetish.units.health import HealthCheck
 from fleetish.world import World
 from marathon_compat.apps import ids
 from marathon_compat.apps.app import App
@@ -40,6 +42,8 @@ class Condition(StrEnum):
     UNREACHABLE = "UNREACHABLE"
 
 
+#: systemd's exit status when a unit's User= cannot be had (systemd.exec(5), "Process Exit Codes").
+_NO_USER = EXIT_STATUSES["USER"]
 #: The conditions of a run that is over by itself.
 ENDED = frozenset({Condition.FINISHED, Condition.FAILED, Condition.ERROR})
 
@@ -69,6 +73,17 @@ class Member:
     def launch(self) -> int:
         """The number of the newest run, from 1; 0 when the unit is gone."""
         return self.unit.launch if self.unit else 0
+
+    @property
+    def probed(self) -> tuple[CheckState, ...]:
+        """What its health checks have shown; a ``check``, which counts for nothing, comes last."""
+        return _probed(self.unit, self.state) if self.state else ()
+
+    @property
+    def told(self) -> CheckState | None:
+        """What its ``check`` has shown, once there is something."""
+        rows = self.state.health if self.state and _advisory(self.unit) else ()
+        return rows[-1] if rows and rows[-1].alive is not None else None
 
     @property
     def task_state(self) -> str:
@@ -104,6 +119,14 @@ def look(world: World, instance: Instance) -> Member:
     return _reported(world, instance, unit, state, machine)
 
 
+def _advisory(unit: Unit | None) -> list[HealthCheck]:
+    return [check for check in unit.requirements.health if check.advisory] if unit else []
+
+
+def _probed(unit: Unit | None, state: UnitState) -> tuple[CheckState, ...]:
+    return state.health[: max(0, len(state.health) - len(_advisory(unit)))]
+
+
 def machine_of(world: World, unit: str) -> str:
     """The machine that a unit is placed on, or still is on; "" for none."""
     placement = world.placements.get(unit)
@@ -126,8 +149,8 @@ def _reported(
         return Member(instance, unit, state, machine, how, state.error, since=state.since)
     if state is None or state.launch < unit.launch or state.hash != unit.hash:
         return Member(instance, unit, state, machine, Condition.STAGING)
-    checks = unit.requirements.health
-    alive = [one.alive for one in state.health]
+    checks = len(unit.requirements.health) - len(_advisory(unit))
+    alive = [one.alive for one in _probed(unit, state)]
     healthy = False if False in alive else True if alive and all(alive) else None
     return Member(
         instance,
@@ -176,10 +199,21 @@ def ending(state: UnitState) -> str:
         return "Memory limit exceeded: the kernel killed it (oom-kill)"
     if state.exit_code in ("killed", "dumped"):
         return f"Command terminated with signal {state.exit_status}{f' ({said})' if said else ''}"
+    if state.active == "failed" and not state.exit_code:
+        return f"Command was not started: what comes before it failed{f' ({said})' if said else ''}"
     if state.active == "failed" or state.exit_code:
         text = f"Command exited with status {state.exit_status}"
         return f"{text} ({said})" if said else text
     return ""
+
+
+def why(member: Member, app: App | None) -> str:
+    """How an instance of ``app`` ended, or why it is as it is; a user that its machine does not
+    have is named, as Marathon's clients expect."""
+    state = member.state
+    if app and app.user and state and state.exit_status == _NO_USER and member.condition in ENDED:
+        return f"No such user '{app.user}'"
+    return member.message
 
 
 def task_id(member: Member) -> str:

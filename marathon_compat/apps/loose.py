@@ -29,7 +29,7 @@ class Connection(Piece, frozen=True, kw_only=True, rename="camel"):
 
 
 class Check(Piece, frozen=True, kw_only=True, rename="camel"):
-    """``check``: told of, but acted upon by nobody. Exactly one of its first three is set."""
+    """``check``: asked and told of, but nobody acts upon it. One of its first three is set."""
 
     http: Connection | None = None
     tcp: Connection | None = None

@@ -66,7 +66,7 @@ def instance(world: World, app: App, member: Member) -> dict[str, Any]:
         body["message"] = member.message
     if not member.machine:
         return body
-    known = world.machines.get(member.machine)
+    known = world.machine(member.machine)
     address = {"addresses": [known.address]} if known and known.address else {}
     return body | {
         "agentHostname": host_of(world, member.machine),

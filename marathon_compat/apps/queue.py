@@ -65,14 +65,17 @@ class Refusal(NamedTuple):
 
 
 def waiting(tree: Tree, app: App, members: Sequence[Member], now: float) -> Waiting | None:
-    """What an app waits for; None when nothing is left to launch."""
+    """What an app waits for; None when nothing is left to launch. While a back-off lasts, instances
+    of another version stand in for none of this one's."""
     staying = [one for one in members if not one.instance.leaving]
     idle = [one for one in staying if one.condition in ENDED | {Condition.SCHEDULED}]
-    live = sum(one.condition in _LIVE for one in staying)
+    config = config_of(app)
+    wait = effective(tree.delays.get(app.id), app, config, now)
+    counted = [one for one in staying if wait.until <= now or one.instance.config == config]
+    live = sum(one.condition in _LIVE for one in counted)
     count = max(app.instances - live, len(idle))
     if count <= 0:
         return None
-    wait = effective(tree.delays.get(app.id), app, config_of(app), now)
     unit = next((one.unit for one in idle if one.condition is Condition.SCHEDULED), None)
     since = min((one.instance.staged for one in idle if one.instance.staged), default=0.0)
     begun = since or timestamps.seconds(app.version)

@@ -38,6 +38,9 @@ HEADERS = {
 }
 DEPLOYMENT = "Marathon-Deployment-Id"
 
+#: With the answer to a body that is not read to its end: what still comes of it is no request.
+UNREAD = {"Connection": "close"}
+
 #: Bytes from which an answer is compressed, and from which that is done in a thread.
 SMALL, LARGE = 1024, 64 * 1024
 
@@ -82,7 +85,7 @@ def started(proposal: Proposal, location: str = "") -> dict[str, str]:
 def fault(error: Exception) -> Response:
     """An error as an answer. What is none of ours is logged, and told without its text."""
     if isinstance(error, BadBody):
-        return json(error.body(), error.status)
+        return json(error.body(), error.status, UNREAD if error.status in (408, 413) else {})
     if isinstance(error, Locked):
         held = [{"id": one.id} for one in error.holders]
         return json({"message": str(error), "deployments": held}, 409)

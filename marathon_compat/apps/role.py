@@ -20,6 +20,7 @@ from marathon_compat.apps.driver import run_driver
 from marathon_compat.apps.face import Face, Here
 from marathon_compat.apps.server import create_app
 from marathon_compat.apps.translate import unit_text
+from marathon_compat.gate import terms
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ async def answer(face: Face, sockets: list[socket.socket]) -> None:
     for sock in sockets:
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, NOT_TAKEN_MS)
-    await serve(create_app(face), sockets, face.close)
+    await serve(create_app(face, terms=terms(face.config)), sockets, face.close)
 
 
 def here(config: Config, services: Services) -> Here:

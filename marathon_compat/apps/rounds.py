@@ -19,7 +19,7 @@ from marathon_compat.apps.aims import Aim, Kind
 from marathon_compat.apps.app import App
 from marathon_compat.apps.checks import too_sick
 from marathon_compat.apps.decisions import Decisions, Setting, waits
-from marathon_compat.apps.instances import ENDED, Condition, Member
+from marathon_compat.apps.instances import ENDED, Condition, Member, why
 from marathon_compat.apps.kills import destroy, select
 from marathon_compat.apps.losses import patience
 from marathon_compat.apps.tree import drop
@@ -114,7 +114,8 @@ def _count_endings(draft: Decisions, app: App) -> None:
         if one.instance.config == draft.config:
             draft.wait_longer(app)
         if not finished:
-            draft.note_failure(one, one.task_state, one.message)
+            made_from = draft.setting.tree.definition(draft.name, one.instance.version)
+            draft.note_failure(one, one.task_state, why(one, made_from or app))
 
 
 def _in_a_row(one: Member, app: App) -> int:

@@ -146,5 +146,6 @@ ROUTES = (
     Endpoint("/", {"GET": to_ui}),
     Endpoint("/help", {"GET": to_help}),
     Endpoint("/ui", {"GET": page}),
+    Endpoint("/api-console", {"GET": page}),
     Endpoint("/api-console/{page}", {"GET": page}),
 )

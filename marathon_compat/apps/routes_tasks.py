@@ -119,7 +119,7 @@ async def kill_of_app(call: Call) -> Response:
     host = call.request.query_params.get("host", "*")
 
     def on_host(one: Member) -> bool:
-        known = call.face.views.world.machines.get(one.machine)
+        known = call.face.views.world.machine(one.machine)
         names = {one.machine, *((known.host, known.address) if known else ())}
         return host in ("", "*") or host in names
 

@@ -40,6 +40,7 @@ from marathon_compat.apps import (
 from marathon_compat.apps.endpoints import Call, Table
 from marathon_compat.apps.face import Face
 from marathon_compat.apps.replies import HEADERS, compressed, fault
+from marathon_compat.gate import ANYBODY, Gate, Terms
 
 #: Rows with more words first: see :mod:`marathon_compat.apps.endpoints`.
 ROUTES = (
@@ -95,8 +96,9 @@ class Rows(BaseRoute):
         await (await compressed(request, response))(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
+        path = str(request.scope["path"])  # that of request.url ends at a "?" that was escaped
         try:
-            handler, found = self._table.find(request.url.path, request.method)
+            handler, found = self._table.find(path, request.method)
         except HTTPException as error:
             if request.method == "OPTIONS" and error.status_code == 405:
                 return Response(status_code=200, headers=error.headers)
@@ -104,12 +106,11 @@ class Rows(BaseRoute):
         return await handler(Call(request, self._face, found.id, found.words))
 
 
-def create_app(face: Face, further: Sequence[BaseRoute] = ()) -> Starlette:
-    """The application; ``further`` routes come before the tables."""
+def create_app(face: Face, further: Sequence[BaseRoute] = (), terms: Terms = ANYBODY) -> Starlette:
+    """The application, for those who meet the terms; ``further`` routes come before the tables."""
     streams = (*event_stream.ROUTES, *callbacks.ROUTES)
-    app = Starlette(
-        routes=[*further, *streams, Rows(face)], middleware=[Middleware(Headers, face=face)]
-    )
+    guards = [Middleware(Headers, face=face), Middleware(Gate, terms=terms)]
+    app = Starlette(routes=[*further, *streams, Rows(face)], middleware=guards)
     app.router.redirect_slashes = False
     app.state.ledger = face.ledger
     app.state.face = face

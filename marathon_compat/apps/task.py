@@ -58,6 +58,8 @@ def shown(
         body["stagedAt"] = timestamps.text(instance.staged)
     if started := started_at(member):
         body["startedAt"] = timestamps.text(started)
+    if app is not None and app.check is not None:
+        body |= check_result(app, member)
     metadata = world.metadata(machine)
     return body | {key: metadata[key] for key in ("region", "zone") if key in metadata}
 
@@ -69,7 +71,7 @@ def started_at(member: Member) -> float:
 
 
 def _addresses(world: World, machine: str) -> list[dict[str, str]]:
-    known = world.machines.get(machine)
+    known = world.machine(machine)
     text, version = _address(known.address if known else "")
     return [{"ipAddress": text, "protocol": f"IPv{version}"}] if version else []
 
@@ -105,7 +107,20 @@ def health_results(member: Member) -> list[dict[str, Any]]:
     if state is None or state.launch < member.launch:
         return []
     name = ids.instance_id(member.instance.app, ids.uuid_of_unit(member.instance.unit))
-    return [_result(one, name) for one in state.health if one.alive is not None]
+    return [_result(one, name) for one in member.probed if one.alive is not None]
+
+
+def check_result(app: App, member: Member) -> dict[str, Any]:
+    """``checkResult``: what the app's ``check`` was answered last; {} before that."""
+    row, check = member.told, app.check or {}
+    if row is None or member.state is None or member.state.launch < member.launch:
+        return {}
+    if "tcp" in check:
+        return {"checkResult": {"tcp": {"succeeded": bool(row.alive)}}}
+    if "http" in check:
+        return {"checkResult": {"http": {"statusCode": row.code} if row.code else {}}}
+    known = row.alive or row.code
+    return {"checkResult": {"command": {"exitCode": row.code} if known else {}}}
 
 
 def _result(check: CheckState, instance: str) -> dict[str, Any]:
@@ -144,7 +159,7 @@ def counts(members: Iterable[Member]) -> dict[str, int]:
         staged += member.condition in _STAGED
         if member.condition is Condition.RUNNING:
             running += 1
-            results = member.state.health if member.state else ()
+            results = member.probed
             unhealthy += any(one.alive is False for one in results)
             healthy += bool(results) and all(one.alive for one in results)
     return {

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from fleetish.errors import BadUnit
@@ -58,21 +58,25 @@ GRACE = 3
 #: Seconds that a start may take when files or an image have to be fetched for it.
 FETCHING = 900
 
+#: MiB that a process may use, at least, for which something is fetched: Mesos fetches with memory
+#: of its own, here it is the unit's.
+FETCHER = 32
+
 MIB = 1 << 20
 
 
-def unit_text(app: App, name: str, secrets: Mapping[str, str] = {}) -> str:
-    """The unit file of one instance, the unit ``name``; ``secrets`` are resolved texts by source.
+def unit_text(app: App, name: str) -> str:
+    """The unit file of one instance, the unit ``name``.
 
     Raises BadUnit, in the app's own words, for what cannot run on a systemd host.
     """
     try:
-        return translate_lines.text(_lines(app, secrets))
+        return translate_lines.text(_lines(app))
     except BadUnit as error:
         raise BadUnit(error.message, where=name, hint=error.hint) from None
 
 
-def _lines(app: App, secrets: Mapping[str, str]) -> Iterator[Line]:
+def _lines(app: App) -> Iterator[Line]:
     image = containers.docker(app)
     yield unit("Description", plain(f"Marathon app {app.id}"))
     if image:
@@ -90,7 +94,7 @@ def _lines(app: App, secrets: Mapping[str, str]) -> Iterator[Line]:
     yield from translate_ports.lines(start)
     if image or app.fetch:
         yield service("TimeoutStartSec", f"{FETCHING}s")
-    yield from credentials.lines(app, secrets)
+    yield from credentials.lines(app)
     yield from volumes.kept(app)
     yield from _resources(app)
     yield from _place(app)
@@ -175,6 +179,8 @@ def _resources(app: App) -> Iterator[Line]:
     yield fleet("CPUs", _short(math.ceil(app.cpus * 1000) / 1000, 3))
     if app.mem:
         yield fleet("Memory", _mebibytes(app.mem))
+    if app.fetch and 0 < app.mem < FETCHER:
+        yield service("MemoryMax", f"{FETCHER}M")
     if app.disk:
         yield fleet("Disk", _mebibytes(app.disk))
     limits = app.resource_limits

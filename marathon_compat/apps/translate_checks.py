@@ -6,7 +6,9 @@ address, and a command runs on the machine: in a container, when the app is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from fleetish.errors import BadUnit
@@ -28,6 +30,8 @@ def lines(app: App, wrap: Wrap) -> Iterator[Line]:
     found = ports(app)
     for check in app.health_checks:
         yield fleet("HealthCheck", health.written(_health(check, found, wrap)))
+    if app.check is not None:
+        yield fleet("HealthCheck", health.written(_advisory(app.check, found, wrap)))
     for ready in app.readiness_checks[:1]:
         yield fleet("Readiness", health.written(_readiness(ready, found)))
 
@@ -54,6 +58,33 @@ def _health(check: HealthCheck, found: tuple[Port, ...], wrap: Wrap) -> health.H
         loopback=word.startswith("MESOS_"),
         ipv6=not is_command and check.ip_protocol == "IPv6",
     )
+
+
+def _advisory(given: Mapping[str, Any], found: tuple[Port, ...], wrap: Wrap) -> health.HealthCheck:
+    """An app's ``check``; Mesos asks at the loopback address. No timeout means the longest."""
+    check = {"intervalSeconds": 60, "timeoutSeconds": 20, "delaySeconds": 15, **given}
+    asked = check.get("http") or check.get("tcp") or {}
+    web, command = "http" in check, (check.get("exec") or {}).get("command")
+    scheme = str(asked.get("scheme") or "HTTP").lower() if web else "tcp"
+    fixed = int(asked.get("port") or 0)
+    asks = command is None and not fixed
+    return health.HealthCheck(
+        kind=CheckKind.COMMAND if command else CheckKind(scheme),
+        index=_granted(found, int(asked.get("portIndex") or 0)) if asks else 0,
+        port=fixed,
+        path=_path(asked.get("path")) if web else "/",
+        command=wrap(_shell(command)) if command else "",
+        interval=_seconds(check["intervalSeconds"]),
+        timeout=_seconds(check["timeoutSeconds"]) if check["timeoutSeconds"] else LONGEST,
+        delay=min(LONGEST, float(check["delaySeconds"])),
+        loopback=command is None,
+        advisory=True,
+    )
+
+
+def _shell(command: Mapping[str, Any]) -> str:
+    """A command of Mesos as a line of a shell."""
+    return str(command.get("shell") or shlex.join(map(str, command.get("argv") or ())))
 
 
 def _where(check: HealthCheck, found: tuple[Port, ...]) -> tuple[int, int]:

@@ -60,14 +60,14 @@ def _said(text: bytes, where: str) -> Source:
     except msgspec.MsgspecError as error:
         raise Refused(f"cannot read {where}: it is no JSON: {error}") from None
     if isinstance(body, list) and all(isinstance(one, dict) for one in body):
-        return Source("apps", "", body)
+        return Source("apps", "", [editable(one) for one in body])
     if not isinstance(body, dict):
         raise Refused(f"cannot read {where}: it is no app, no list of apps and no group")
     kind: Kind = "group" if {"apps", "groups"} & body.keys() else "app"
     found = body.get("id", "/" if kind == "group" else "")
     if not isinstance(found, str) or not found:
         raise Refused(f"cannot tell which app {where} means", hint='it needs an "id"')
-    return Source(kind, found, body)
+    return Source(kind, found, editable(body))
 
 
 def properties(words: Sequence[str], current: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,6 +108,9 @@ def reaches_inside(words: Sequence[str]) -> bool:
     return any("." in word.partition("=")[0] for word in words)
 
 
-def editable(app: Mapping[str, Any]) -> dict[str, Any]:
-    """A definition as it was answered, without what cannot be said of an app."""
-    return {key: value for key, value in app.items() if key not in ANSWERED}
+def editable(body: Mapping[str, Any]) -> dict[str, Any]:
+    """An app or a group as it was answered, without what cannot be said of one. A version that
+    stands alone is one to go back to."""
+    if body.keys() <= {"id", "version"}:
+        return dict(body)
+    return {key: value for key, value in body.items() if key not in ANSWERED}

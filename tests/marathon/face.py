@@ -73,19 +73,19 @@ class Marathon:
         self.until("/v2/deployments", lambda rows: rows == [])
 
 
-async def _serve(cluster: Cluster, sockets: list[Any]) -> None:
-    face = Face(cluster.store, cluster.kv, SystemClock(), Config(), HERE)
+async def _serve(cluster: Cluster, sockets: list[Any], config: Config) -> None:
+    face = Face(cluster.store, cluster.kv, SystemClock(), config, HERE)
     async with asyncio.TaskGroup() as group:
         group.create_task(face.run())
         group.create_task(answer(face, sockets))
 
 
 @contextmanager
-def serving(cluster: Cluster) -> Iterator[Marathon]:
+def serving(cluster: Cluster, config: Config | None = None) -> Iterator[Marathon]:
     """Marathon's API over a cluster, on a free port of loopback."""
     sockets = open_sockets(["127.0.0.1:0"])
     url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
-    with _beside(cluster, _serve(cluster, sockets)):
+    with _beside(cluster, _serve(cluster, sockets, config or Config())):
         yield Marathon(url, cluster)
 
 

@@ -39,6 +39,8 @@ def meant(path: str, method: str = "GET") -> tuple[str, str, dict[str, str]]:
         ("/v2/queue/a/b/delay", "DELETE", ("delete_delay", "/a/b", {})),
         ("/v2/pods/a::status", "GET", ("part", "/a::status", {})),
         ("/", "GET", ("to_ui", "/", {})),
+        ("/api-console/", "GET", ("page", "/", {})),
+        ("/api-console/index.html", "GET", ("page", "/", {"page": "index.html"})),
     ],
 )
 def test_a_path_means_one_thing(
@@ -58,7 +60,13 @@ def test_slashes_between_and_behind_segments_count_for_nothing(
 
 @pytest.mark.parametrize(
     ("path", "method", "status"),
-    [("/v2/app", "GET", 404), ("/v2/queue", "PUT", 405), ("/ping/x", "GET", 404)],
+    [
+        ("/v2/app", "GET", 404),
+        ("/v2/queue", "PUT", 405),
+        ("/ping/x", "GET", 404),
+        ("/v2/apps/../etc", "PUT", 422),
+        ("/v2/groups/a/./b", "GET", 422),
+    ],
 )
 def test_what_no_row_takes_is_refused(path: str, method: str, status: int) -> None:
     with pytest.raises(HTTPException) as caught:

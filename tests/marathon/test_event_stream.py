@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from marathon_compat.apps import records
+from marathon_compat.apps import records, role
 from tests.api.cluster import B, machine
-from tests.marathon.event_story import app, deployment, document, stored
+from tests.marathon.event_story import app, deployment, document, over, stored
 from tests.marathon.face import Marathon, marathon, serving
 
 SSE = {"Accept": "text/event-stream"}
@@ -197,6 +197,21 @@ def test_readers_are_told_of_each_other(node: Marathon) -> None:
         with closing(reader(node)):
             first.until("event_stream_attached")
         first.until("event_stream_detached")
+
+
+def test_a_reader_that_never_reads_loses_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the kernel, since there is no room left to tell it anything."""
+    monkeypatch.setattr(role, "NOT_TAKEN_MS", 1000)
+    with marathon(moving=False) as node, closing(reader(node)) as other, socket.socket() as silent:
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        parts = urlsplit(node.url)
+        silent.connect((parts.hostname, parts.port))
+        silent.sendall(b"GET /v2/events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n")
+        lost = over(deployment(), "failed", "x" * 100_000)
+        for number in range(45):
+            node.cluster.put(document(records.HISTORY, str(number), lost))
+            other.until("deployment_failed")
+        other.until("event_stream_detached")
 
 
 def test_a_stream_ends_when_its_node_stops() -> None:

@@ -10,7 +10,8 @@ from fleetish.model import CheckState, UnitState
 from fleetish.testing import build
 from fleetish.units.health import HealthCheck, Readiness
 from fleetish.world import World
-from marathon_compat.apps.instances import Condition, Member, look, task_id
+from marathon_compat.apps.app import App
+from marathon_compat.apps.instances import Condition, Member, look, task_id, why
 from marathon_compat.apps.records import Instance
 
 NAME = "marathon_a_b@00000000-0000-4000-8000-000000000001.service"
@@ -56,6 +57,11 @@ def said(known: World, **fields: Any) -> Member:
             "Memory limit exceeded: the kernel killed it (oom-kill)",
         ),
         (
+            {"active": "failed", "result": "signal"},
+            Condition.FAILED,
+            "Command was not started: what comes before it failed (signal)",
+        ),
+        (
             {"active": "inactive", "result": "success", "exit_code": "exited"},
             Condition.FINISHED,
             "Command exited with status 0",
@@ -68,6 +74,13 @@ def test_what_systemd_says_is_a_state(
     member = said(world(), **fields)
     assert (member.condition, member.message) == (condition, message)
     assert member.task_state == f"TASK_{condition}"
+
+
+def test_a_user_that_a_machine_lacks_is_named() -> None:
+    ended = {"result": "exit-code", "exit_code": "exited", "exit_status": 217}
+    member = said(world(), active="failed", **ended)
+    assert why(member, App(id="/a", cmd="x", user="bad")) == "No such user 'bad'"
+    assert why(member, App(id="/a", cmd="x")) == "Command exited with status 217 (exit-code)"
 
 
 def test_a_unit_without_a_machine_has_no_task_yet() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from fleetish.errors import BadUnit
 from fleetish.resources import Resources
 from fleetish.units.constraint import Constraint, Operator
-from fleetish.units.health import CheckKind
+from fleetish.units.health import CheckKind, written
 from fleetish.units.health import HealthCheck as Check
 from fleetish.units.xfleet import Class
 from marathon_compat.apps.app import (
@@ -215,6 +217,26 @@ def test_checks_ask_where_the_process_listens() -> None:
     assert (found.wants.readiness.kind, found.wants.readiness.index) == (CheckKind.HTTPS, 1)
 
 
+@pytest.mark.parametrize(
+    ("check", "line"),
+    [
+        ({"http": {"path": "/x", "portIndex": 1}}, "http index=1 path=/x"),
+        ({"http": {"port": 80, "scheme": "HTTPS"}}, "https port=80"),
+        ({"tcp": {}}, "tcp"),
+        ({"exec": {"command": {"shell": "test -e a"}}}, 'command command="test -e a"'),
+        ({"exec": {"command": {"argv": ["test", "-e", "a b"]}}}, r"test -e \x27a b\x27"),
+    ],
+)
+def test_a_check_is_one_more_that_counts_for_nothing(check: dict[str, Any], line: str) -> None:
+    given = {"intervalSeconds": 2, "timeoutSeconds": 1, **check}
+    ports = (PortDefinition(), PortDefinition())
+    made = started(app(check=given, health_checks=(HealthCheck(),), port_definitions=ports))
+    counts, told = made.wants.health
+    assert (counts.advisory, told.advisory, told.interval, told.delay) == (False, True, 2.0, 15.0)
+    assert told.loopback is (told.kind is not CheckKind.COMMAND)
+    assert line in written(told).replace("interval=2s timeout=1s ", "")
+
+
 def test_a_check_of_a_port_that_the_app_does_not_have_is_refused() -> None:
     words = "cannot check port 0: the app has 0 ports"
     assert words in refusal(app(health_checks=(HealthCheck(),))).message
@@ -232,6 +254,13 @@ def test_constraints_and_files_to_fetch() -> None:
         Constraint("rack", Operator.LIKE, r"r\x25n[12]"),
     )
     assert [str(one) for one in found.wants.fetch] == ["http://h/a%20b.tgz extract cache dest=x"]
+
+
+def test_a_small_app_has_the_memory_to_fetch_what_it_needs() -> None:
+    files = (Artifact(uri="http://h/a"),)
+    tops = [started(app(mem=mem, fetch=files)).properties["MemoryMax"] for mem in (16.0, 64.0)]
+    assert tops == [32 << 20, 64 << 20]
+    assert started(app(mem=16.0)).properties["MemoryMax"] == 16 << 20
 
 
 @pytest.mark.parametrize(

@@ -96,10 +96,9 @@ def test_a_secret_is_read_into_the_environment_just_before_the_start() -> None:
 
 
 def test_a_container_gets_a_secret_by_name_so_it_is_in_no_list_of_processes() -> None:
-    found = started(with_secret("x", image="db"), secrets={"x": "geheim"})
+    found = started(with_secret("x", image="db"))
     assert found.argv[:5] == ["/bin/sh", "-c", READ, "sh", "/usr/bin/podman"]
     assert "--env=PASSWORD" in found.argv
-    assert not any("geheim" in word for word in found.argv)
 
 
 @pytest.mark.parametrize(
@@ -108,13 +107,6 @@ def test_a_container_gets_a_secret_by_name_so_it_is_in_no_list_of_processes() ->
 )
 def test_where_a_secret_comes_from(source: str, path: str) -> None:
     assert started(with_secret(source)).properties["LoadCredential"] == [["pw", path]]
-
-
-def test_a_resolved_secret_comes_through_to_the_byte() -> None:
-    text = " a:%n\\x\n\"'ä€\n"
-    found = started(with_secret("vault/1"), secrets={"vault/1": text}).properties
-    assert found["SetCredential"] == [["pw", text.encode()]]
-    assert "LoadCredential" not in found
 
 
 def test_a_secret_with_a_name_that_no_credential_can_have_goes_by_number() -> None:

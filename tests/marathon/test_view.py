@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from fleetish.model import (
     Assignment,
@@ -80,10 +81,17 @@ class Story:
         self.document(records.VERSION, f"{app.id}@{app.version}", app)
         self.document(records.APP, app.id, app)
 
-    def run(self, number: int = 0, app: App = WEB, checks: int = 0, **state: Any) -> str:
+    def run(
+        self,
+        number: int = 0,
+        app: App = WEB,
+        checks: int = 0,
+        asked: Requirements | None = None,
+        **state: Any,
+    ) -> str:
         """An instance of an app runs on the machine ``a``; its unit."""
         unit = ids.unit_name(app.id, UUIDS[number])
-        asked = Requirements(health=(HealthCheck(kind=CheckKind.TCP, index=0),) * checks)
+        asked = asked or Requirements(health=(HealthCheck(kind=CheckKind.TCP, index=0),) * checks)
         held = Instance(unit=unit, app=app.id, version=VERSION, config=VERSION, staged=NOW)
         self.document(records.INSTANCE, unit, held)
         on: dict[str, Any] = {"unit": unit, "machine": "a"}
@@ -149,6 +157,31 @@ def test_a_task_is_healthy_when_every_check_that_answered_says_so() -> None:
     assert app["tasks"][2]["healthCheckResults"] == []
 
 
+@pytest.mark.parametrize(
+    ("check", "row", "told"),
+    [
+        ({"http": {}}, CheckState(), None),
+        ({"http": {}}, CheckState(alive=False, code=404), {"http": {"statusCode": 404}}),
+        ({"http": {}}, CheckState(alive=False), {"http": {}}),
+        ({"tcp": {}}, CheckState(alive=False), {"tcp": {"succeeded": False}}),
+        ({"exec": {}}, CheckState(alive=True), {"command": {"exitCode": 0}}),
+        ({"exec": {}}, CheckState(alive=False, code=3), {"command": {"exitCode": 3}}),
+        ({"exec": {}}, CheckState(alive=False), {"command": {}}),
+    ],
+)
+def test_a_check_is_told_of_and_counts_for_nothing(
+    check: dict[str, Any], row: CheckState, told: dict[str, Any] | None
+) -> None:
+    story, app = Story(), msgspec.structs.replace(WEB, check=check)
+    story.define(app)
+    asked = Requirements(health=(HealthCheck(kind=CheckKind.TCP, advisory=True),))
+    story.run(app=app, asked=asked, health=(row,))
+    found = story.app()
+    (one,) = found["tasks"]
+    assert (one.get("checkResult"), one["healthCheckResults"]) == (told, [])
+    assert (found["tasksHealthy"], found["tasksUnhealthy"]) == (0, 0)
+
+
 def test_an_ended_run_is_no_task_and_its_failure_is_kept() -> None:
     story = Story()
     story.define()
@@ -173,7 +206,10 @@ def test_a_task_on_a_machine_that_is_lost_is_unreachable_and_back_when_it_is() -
     story.run()
     before, revision = story.app(), story.views.changed
     story.drop(("machines", "a"))
-    assert story.app()["tasks"][0]["state"] == "TASK_UNREACHABLE"
+    (lost,) = story.app()["tasks"]
+    kept = ("host", "ipAddresses")
+    assert lost["state"] == "TASK_UNREACHABLE"
+    assert [lost[key] for key in kept] == [before["tasks"][0][key] for key in kept]
     assert story.app()["tasksRunning"] == 0
     assert story.views.changed > revision
     story.put(Machine(id="a", host="node1", address="10.0.0.1", metadata={"zone": "z1"}))
@@ -260,6 +296,15 @@ def test_what_is_left_to_launch_waits_until_its_back_off_is_over() -> None:
     later = queue.waiting(tree, WEB, members, NOW + 5)
     assert later is not None
     assert later.left == 15.0
+    changed = VersionInfo(last_scaling_at=VERSION, last_config_change_at="2031-01-01T00:00:00.000Z")
+    newer = msgspec.structs.replace(WEB, version_info=changed)
+    old_counts = queue.waiting(tree, newer, members, NOW + 5)
+    waits = records.Delay(
+        app="/shop/web", config=changed.last_config_change_at, seconds=20.0, until=NOW + 20
+    )
+    story.document(records.QUEUE, "/shop/web", waits)
+    old_do_not = queue.waiting(tree, newer, members, NOW + 5)
+    assert (old_counts and old_counts.launches, old_do_not and old_do_not.launches) == (1, 2)
     enough = msgspec.structs.replace(WEB, instances=1)
     assert queue.waiting(tree, enough, members, NOW) is None
 

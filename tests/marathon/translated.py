@@ -34,11 +34,10 @@ def started(
     app: App,
     ports: Sequence[int] = (31000, 31001, 31002),
     launch: int = 1,
-    secrets: Mapping[str, str] = {},
 ) -> Started:
     """The unit of an app on the host node1 of machine m1, which grants these ports."""
     name = unit_name(app.id, UUID)
-    text = unit_text(app, name, secrets)
+    text = unit_text(app, name)
     assert verify_text(text, name) == ()
     wants = requirements(parse(text), name)
     wish = Assignment(
