@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from bench.cluster import plain_span
-from bench.listening import fewest, sampled
+from bench.listening import looking
 from bench.results import Figure, against
 from fleetish.client import Client
 from fleetish.errors import FleetishError, WaitTimeout
@@ -188,19 +188,18 @@ def rolling(lab: Lab, marathon: Marathon, say: Callable[[str], None]) -> Figure:
         "healthChecks": [CHECK],
     }
     done(marathon, lambda: marathon.create(body))
-    with sampled(lab) as samples:
+    with looking(lab) as looks:
         took = done(marathon, lambda: marathon.restart("/rolling"))
     say(f"{ROLLING} instances replaced in {took:.1f} s")
     done(marathon, lambda: marathon.destroy("/rolling"))
-    least = fewest(samples)
     figure = Figure(
         f"rolling restart of {ROLLING} instances in {took:.0f} s: the fewest that served, "
-        f"of {len(samples)} samples by the hosts",
-        least,
+        f"in {len(looks.rows):,} looks at the hosts",
+        looks.fewest,
         "instances",
         aim=f"≥ {ROLLING}",
     )
-    return Figure(**{**vars(figure), "met": least >= ROLLING})
+    return Figure(**{**vars(figure), "met": looks.fewest >= ROLLING})
 
 
 if __name__ == "__main__":

@@ -22,17 +22,20 @@ from typing import cast
 import uvloop
 
 HOST, PORT = "127.0.0.1", 8080
-POSTED, OVER = b"event: api_post_event\r\n", b"event: deployment_success"
+POSTED = b"event: api_post_event\r\n"
+OVER, GIVEN_UP = b"event: deployment_success", b"event: event_stream_detached"
 PATIENCE_S = 60.0
 FILES = 8192
 #: Bytes of the receive buffer of a reader that never reads.
 NARROW = 4096
+#: Bytes by which an event of a flood is larger than it need be.
+PADDING = 8000
 
 
 @asynccontextmanager
 async def stream(kind: str) -> AsyncIterator[asyncio.StreamReader]:
     """A connection that reads events of one kind, or of all; attached."""
-    reader, writer = await asyncio.open_connection(HOST, PORT)
+    reader, writer = await asyncio.open_connection(HOST, PORT, limit=1 << 20)
     try:
         writer.write(_request(kind))
         await reader.readuntil(b"\r\n\r\n")
@@ -106,20 +109,28 @@ async def delays(readers: int, events: int) -> None:
 
 
 async def flood(changes: int, silent: bool) -> None:
-    """Print how many events were told, each change waited for."""
+    """Print how many events were told, each change waited for; at the end the reader that never
+    reads must have been given up."""
     events = 0
     async with stream("") as reader, asyncio.timeout(PATIENCE_S * 10):
         idle = never() if silent else None
         for number in range(changes):
-            app = {"cmd": f"sleep {number}", "instances": 0}
+            app = {"cmd": f"sleep {number}", "instances": 0, "env": {"PADDING": "x" * PADDING}}
             await asyncio.to_thread(ask, "PUT", "/v2/apps/events/f", app)
-            line = b""
-            while line != OVER:
-                line = (await reader.readline()).rstrip()
-                events += line.startswith(b"event: ")
+            events += await counted(reader, OVER)
         if idle is not None:
+            events += await counted(reader, GIVEN_UP)
             idle.close()
     print(json.dumps(events))
+
+
+async def counted(reader: asyncio.StreamReader, last: bytes) -> int:
+    """How many events come, up to the first of a kind."""
+    events, line = 0, b""
+    while line != last:
+        line = (await reader.readline()).rstrip()
+        events += line.startswith(b"event: ")
+    return events
 
 
 def main(argv: list[str]) -> None:
