@@ -11,7 +11,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import fleetish
@@ -167,7 +167,17 @@ def mount_root(places: Places, record: Record, host: Host, venv: Path) -> Path:
     _link(top / "upper", host_links(record, venv))
     options = f"lowerdir=/,upperdir={top}/upper,workdir={top}/work"
     run(["mount", "-t", "overlay", f"fleetish-{record.name}", "-o", options, str(root)])
+    _let_pass(root, bound(venv))
     return root
+
+
+def _let_pass(root: Path, trees: Iterable[Path]) -> None:
+    """Let every user of a host reach what is bound into it, also below a home that is closed to
+    them on this machine."""
+    for folder in {parent for tree in trees for parent in tree.parents}:
+        inside = root / folder.relative_to("/")
+        if inside.is_dir() and inside.stat().st_mode & 0o011 != 0o011:
+            inside.chmod(stat.S_IMODE(inside.stat().st_mode) | 0o011)
 
 
 def _empty(folder: Path, below: Path) -> None:
