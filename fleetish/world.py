@@ -166,6 +166,12 @@ class World:
         while it was there."""
         return self.machines.get(machine) or self.lost.get(machine)
 
+    def host(self, machine: str) -> str:
+        """A machine's host name, also while it is lost; the first 8 characters of its id where
+        none is known. For views; plans go by the records alone."""
+        known = self.machine(machine)
+        return known.host if known else machine[:8]
+
     def assignments(self, machine: str) -> Mapping[str, Assignment]:
         """What a machine shall run, by unit name."""
         return self.assigned.get(machine, {})

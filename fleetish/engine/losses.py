@@ -30,9 +30,9 @@ def registered(world: World, machine: str) -> bool:
 
 
 def host(world: World, machine: str) -> str:
-    """A machine's host name, also while it is lost; the first 8 characters of its id where none is
-    known."""
-    known = world.machine(machine)
+    """A machine's host name, or the first 8 characters of its id when it is not registered: a plan
+    and its reasons come from the records alone, not from what was seen before."""
+    known = world.machines.get(machine)
     return known.host if known else machine[:8]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fleetish.engine.losses import host as host_of
 from fleetish.world import World
 from marathon_compat.apps import ids, timestamps
 from marathon_compat.apps.app import App
@@ -69,7 +68,7 @@ def instance(world: World, app: App, member: Member) -> dict[str, Any]:
     known = world.machine(member.machine)
     address = {"addresses": [known.address]} if known and known.address else {}
     return body | {
-        "agentHostname": host_of(world, member.machine),
+        "agentHostname": world.host(member.machine),
         "agentId": member.machine,
         "networks": [address] if address else [],
         "containers": _containers(world, app, member, when),

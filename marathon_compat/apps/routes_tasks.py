@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fleetish.changes import Change
-from fleetish.engine.losses import host as host_of
 from fleetish.errors import NotFound
 from fleetish.world import World
 from marathon_compat.apps import edits, ids, kills
@@ -101,7 +100,7 @@ def _lines(views: Views, name: str) -> Iterable[str]:
     bare = name[1:].replace("/", "_")
     ports = service_ports(views.tree.apps[name])
     if not ports:
-        yield "\t".join([bare, " ", *(host_of(views.world, one.machine) for one in running), ""])
+        yield "\t".join([bare, " ", *(views.world.host(one.machine) for one in running), ""])
     for place, port in enumerate(ports):
         yield "\t".join([bare, str(port), *_endpoints(views.world, running, place), ""])
 
@@ -110,7 +109,7 @@ def _endpoints(world: World, running: Iterable[Member], place: int) -> Iterable[
     for one in running:
         held = world.assignment(one.name, one.machine)
         if held and place < len(held.ports):
-            yield f"{host_of(world, one.machine)}:{held.ports[place]}"
+            yield f"{world.host(one.machine)}:{held.ports[place]}"
 
 
 async def kill_of_app(call: Call) -> Response:

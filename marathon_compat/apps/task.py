@@ -12,7 +12,6 @@ from ipaddress import ip_address
 from statistics import fmean, median
 from typing import Any
 
-from fleetish.engine.losses import host as host_of
 from fleetish.model import CheckState
 from fleetish.world import World
 from marathon_compat.apps import ids, timestamps
@@ -43,7 +42,7 @@ def shown(
     body: dict[str, Any] = {
         "appId": instance.app,
         "healthCheckResults": health_results(member),
-        "host": host_of(world, machine),
+        "host": world.host(machine),
         "id": task_id(member),
         "ipAddresses": _addresses(world, machine),
         "ports": list(held.ports) if held else [],
