@@ -24,7 +24,7 @@ from fleetish.errors import BadOption, BadUnit
 from fleetish.resources import NOTHING, Resources
 from fleetish.units import values, variables
 from fleetish.units.bonds import bonds
-from fleetish.units.constraint import Constraint
+from fleetish.units.constraint import Constraint, Operator
 from fleetish.units.fetch import Fetch
 from fleetish.units.file import Entry, UnitFile
 from fleetish.units.globs import covers, matches
@@ -257,6 +257,9 @@ def _check_together(want: Requirements, file: UnitFile, name: str, refuse: Refus
     for one, other, text in _EXCLUSIVE:
         if {one, other} <= given:
             refuse(_clash(file, text, one, other))
+    if want.global_ and any(one.operator is Operator.GROUP_BY for one in want.constraints):
+        text = "Global cannot be used with Constraint=… GROUP_BY: it runs on every machine it may"
+        refuse(_clash(file, text, "Global", "Constraint"))
     if want.backoff_max_s < want.backoff_s:
         text = "BackoffMax cannot be less than Backoff"
         refuse(_clash(file, text, "Backoff", "BackoffMax"))

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from fleetish.units.constraint import Constraint, Operator, read, read_all, value_of
+from fleetish.units.verify import verify_text
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,15 @@ def test_a_field_is_the_hosts_name_or_a_key_of_its_metadata() -> None:
     fields = ("hostname", "@hostname", "rack", "@zone", "@region", "lacks")
     found = [value_of(field, "node1", metadata) for field in fields]
     assert found == ["node1", "node1", "r1", "z", "", None]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "refused"),
+    [("rack GROUP_BY 2", True), ("rack GROUP_BY", True), ("rack IS r1", False)],
+)
+def test_a_unit_that_runs_everywhere_is_not_spread(constraint: str, refused: bool) -> None:
+    text = f"[Service]\nExecStart=/bin/true\n[X-Fleet]\nGlobal=true\nConstraint={constraint}\n"
+    problems = verify_text(text, "web@1.service")
+    assert [str(one).startswith("web@1.service:5: Global cannot") for one in problems] == [
+        True
+    ] * refused
